@@ -1,0 +1,1 @@
+"""What the gateway cannot say in our words."""

@@ -1,0 +1,1 @@
+"""What monitors and phones ask before anything else. These answer bare, without the envelope."""

@@ -1,0 +1,22 @@
+"""GET /health: whether the service can do its work, that is, reach its database."""
+
+from sqlalchemy import select
+from starlette.responses import JSONResponse
+
+from fieldgate.db.engine import database
+from fieldgate.errors import Unavailable
+from fieldgate.http import create_app, entry_point
+
+app = create_app("check_health", public=True)
+
+
+@app.get("/health")
+async def check_health() -> JSONResponse:
+    try:
+        database().read(lambda connection: connection.scalar(select(1)))
+    except Unavailable:
+        return JSONResponse({"status": "Unhealthy"}, status_code=503)
+    return JSONResponse({"status": "Healthy"})
+
+
+handler = entry_point(app)

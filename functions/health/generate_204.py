@@ -1,0 +1,15 @@
+"""GET, HEAD /generate_204: an empty answer, so that a phone can tell us from a captive portal."""
+
+from starlette.responses import Response
+
+from fieldgate.http import create_app, entry_point
+
+app = create_app("generate_204", public=True)
+
+
+@app.api_route("/generate_204", methods=["GET", "HEAD"])
+async def generate_204() -> Response:
+    return Response(status_code=204)
+
+
+handler = entry_point(app)

@@ -1,0 +1,32 @@
+"""GET /health/version: what is deployed here. Asks nothing of anybody."""
+
+from starlette.responses import JSONResponse
+
+from fieldgate.config import Settings, load
+from fieldgate.http import create_app, entry_point
+
+app = create_app("get_version", public=True)
+
+
+class BuildSettings(Settings):
+    app_version: str = "0.0.0"
+    environment: str = "unknown"
+    build_date: str = "unknown"
+    commit_sha: str = "unknown"
+
+
+@app.get("/health/version")
+async def get_version() -> JSONResponse:
+    build = load(BuildSettings)
+    return JSONResponse(
+        {
+            "status": "Healthy",
+            "version": build.app_version,
+            "environment": build.environment,
+            "buildDate": build.build_date,
+            "commitSha": build.commit_sha,
+        }
+    )
+
+
+handler = entry_point(app)

@@ -1,0 +1,1 @@
+"""What a deployment does to itself."""

@@ -1,0 +1,1 @@
+"""Files on their way from a phone to storage, and what becomes of them."""

@@ -1,0 +1,32 @@
+"""DELETE /api/v1/media/{id}: the media and everything stored of it."""
+
+from typing import Annotated
+from uuid import UUID
+
+from starlette.responses import Response
+
+from fieldgate.db.engine import database
+from fieldgate.http import Caller, create_app, entry_point, require
+from fieldgate.storage import originals, published
+from uploads import deleting
+from uploads.ownership import visible_owner
+
+app = create_app("delete_media")
+
+
+@app.delete("/api/v1/media/{media_id}", status_code=204)
+async def delete_media(
+    media_id: UUID, caller: Annotated[Caller, require("media:write")]
+) -> Response:
+    deleting.delete_media(
+        database(),
+        originals(),
+        published(),
+        media_id,
+        actor_id=caller.user_id,
+        owner_id=visible_owner(caller),
+    )
+    return Response(status_code=204)
+
+
+handler = entry_point(app)

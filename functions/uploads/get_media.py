@@ -1,0 +1,29 @@
+"""GET /api/v1/media/{id}: one media, with links to its finished variants."""
+
+from typing import Annotated
+from uuid import UUID
+
+from fieldgate.db.engine import database
+from fieldgate.errors import NotFound
+from fieldgate.http import Caller, Envelope, create_app, entry_point, envelope, require
+from fieldgate.storage import published
+from uploads import store
+from uploads.ownership import visible_owner
+from uploads.views import MediaView
+
+app = create_app("get_media")
+
+
+@app.get("/api/v1/media/{media_id}")
+async def get_media(
+    media_id: UUID, caller: Annotated[Caller, require("media:read")]
+) -> Envelope[MediaView]:
+    media = database().read(
+        lambda connection: store.find(connection, media_id, visible_owner(caller))
+    )
+    if media is None:
+        raise NotFound("There is no such media.")
+    return envelope(MediaView.of(media, published()))
+
+
+handler = entry_point(app)

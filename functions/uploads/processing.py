@@ -1,0 +1,141 @@
+"""From an uploaded original to finished variants (seed: WF-INTEG-01).
+
+Every step may run twice, at once or late: the object keys written follow from the media's id,
+the bytes from the original's bytes, and each change of state is conditional on the one before.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+from urllib.parse import unquote_plus
+
+from sqlalchemy import Connection
+
+from fieldgate import request_id
+from fieldgate.db.engine import Database
+from fieldgate.observability import logger
+from fieldgate.queues import PoisonMessage
+from fieldgate.storage import ObjectMissing, ObjectStorage, ObjectTooLarge
+from uploads import store
+from uploads.file_rules import MAX_PHOTO_BYTES
+from uploads.store import Media
+
+ACTOR = "system:on_media_uploaded"
+VARIANT_NAMES = ("web", "ai")
+# A variant never changes under its key, so whoever fetched it may keep it.
+CACHE_CONTROL = "private, max-age=31536000, immutable"
+
+
+def variant_key(media: Media, name: str) -> str:
+    """Say where a variant is published: the same for every run."""
+    return f"variants/{media.folder}/{media.id}/{name}.jpg"
+
+
+def variant_keys(media: Media) -> list[str]:
+    """Say where every variant of `media` is, or would be."""
+    return [variant_key(media, name) for name in VARIANT_NAMES]
+
+
+def uploaded_keys(notification: str) -> Iterator[str]:
+    """Read the keys of created objects from the text of an S3 event notification.
+
+    S3's test event has none. Keys arrive URL-encoded.
+
+    Raises:
+        PoisonMessage: this is no S3 notification at all.
+
+    """
+    try:
+        event = json.loads(notification)
+        if event.get("Event") == "s3:TestEvent":
+            return
+        for record in event["Records"]:
+            if record["eventName"].startswith("ObjectCreated:"):
+                yield unquote_plus(record["s3"]["object"]["key"], errors="strict")
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise PoisonMessage("not an S3 event notification") from error
+
+
+def process_upload(
+    database: Database, originals: ObjectStorage, published: ObjectStorage, object_key: str
+) -> None:
+    """Bring the media whose original is at `object_key` to `ready` or `rejected`.
+
+    Objects that nobody announced, or that are finished or deleted, are left alone. No transaction
+    is open while storage works.
+    """
+    media = _transact(
+        database, lambda connection: store.claim_for_processing(connection, object_key)
+    )
+    if media is None:
+        logger().info("nothing to process", extra={"object_key": object_key})
+        return
+    try:
+        original = originals.read(object_key, max_bytes=MAX_PHOTO_BYTES)
+    except ObjectMissing:
+        _transact(database, lambda connection: store.release(connection, media.id))
+        logger().warning("announced object is not there", extra={"object_key": object_key})
+        return
+    except ObjectTooLarge:
+        _reject(database, media, "TOO_LARGE")
+        return
+    _process(database, published, media, original)
+
+
+def _process(database: Database, published: ObjectStorage, media: Media, original: bytes) -> None:
+    from uploads.photo import PhotoRejected, render_variants
+
+    digest = hashlib.sha256(original).hexdigest()
+    # Storage has checked both; one that can't (not all that speak S3 can) is not taken at its word.
+    if len(original) != media.size:
+        _reject(database, media, "SIZE_MISMATCH")
+        return
+    if media.sha256 is not None and digest != media.sha256:
+        _reject(database, media, "CHECKSUM_MISMATCH")
+        return
+    try:
+        variants = render_variants(original, media.content_type)
+    except PhotoRejected as rejection:
+        _reject(database, media, rejection.reason)
+        return
+    described = {}
+    for name, variant in variants.items():
+        key = variant_key(media, name)
+        published.put(
+            key, variant.body, content_type=variant.content_type, cache_control=CACHE_CONTROL
+        )
+        described[name] = {
+            "key": key,
+            "width": variant.width,
+            "height": variant.height,
+            "bytes": len(variant.body),
+        }
+    _finish(database, published, media, digest, described)
+
+
+def _finish(
+    database: Database,
+    published: ObjectStorage,
+    media: Media,
+    digest: str,
+    variants: dict[str, dict[str, Any]],
+) -> None:
+    finished = _transact(
+        database, lambda connection: store.finish(connection, media.id, digest, variants)
+    )
+    if finished:
+        logger().info("media ready", extra={"media_id": str(media.id)})
+    elif database.read(lambda connection: store.find(connection, media.id, None)) is None:
+        # Deleted while we worked: what we published must go as well. (Not so when another run of
+        # the same event was faster: then these are its variants too.)
+        published.delete(variant_keys(media))
+
+
+def _reject(database: Database, media: Media, reason: str) -> None:
+    _transact(database, lambda connection: store.reject(connection, media.id, reason))
+    logger().warning("media rejected", extra={"media_id": str(media.id), "reason": reason})
+
+
+def _transact[T](database: Database, work: Callable[[Connection], T]) -> T:
+    return database.transact(work, actor=ACTOR, request_id=request_id.current())

@@ -1,0 +1,171 @@
+"""Every query of the uploads domain."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    RowMapping,
+    String,
+    Uuid,
+    and_,
+    delete,
+    func,
+    insert,
+    literal,
+    select,
+    true,
+    update,
+)
+
+from fieldgate.db.tables.media import media
+from uploads.file_rules import Folder, PhotoFile
+
+
+@dataclass(frozen=True)
+class Media:
+    id: UUID
+    owner_id: UUID
+    folder: str
+    filename: str
+    content_type: str
+    size: int
+    sha256: str | None
+    object_key: str
+    state: str
+    rejected_reason: str | None
+    variants: dict[str, dict[str, Any]]
+    created_at: datetime
+
+
+_COLUMNS = [media.c[name] for name in Media.__dataclass_fields__]
+
+
+def add_photo(
+    connection: Connection, owner_id: UUID, folder: Folder, photo: PhotoFile, sha256: str | None
+) -> Media:
+    """Add a `pending` media; the database makes its id, and from that its object key."""
+    new = select(func.uuidv7().cast(Uuid).label("id")).subquery("new")
+    values = {
+        media.c.id: new.c.id,
+        media.c.object_key: literal(f"{folder}/") + new.c.id.cast(String) + photo.extension,
+        media.c.owner_id: literal(owner_id),
+        media.c.folder: literal(folder.value),
+        media.c.filename: literal(photo.filename),
+        media.c.content_type: literal(photo.content_type),
+        media.c.size: literal(photo.size),
+        media.c.sha256: literal(sha256, String),
+    }
+    statement = insert(media).from_select(list(values), select(*values.values()))
+    row = connection.execute(statement.returning(*_COLUMNS)).mappings().one()
+    return _media(row)
+
+
+def find(connection: Connection, media_id: UUID, owner_id: UUID | None) -> Media | None:
+    """Return a media that isn't deleted; of `owner_id` only, unless that is None."""
+    condition = and_(media.c.id == media_id, _visible(owner_id))
+    row = connection.execute(select(*_COLUMNS).where(condition)).mappings().one_or_none()
+    return _media(row) if row else None
+
+
+def find_page(
+    connection: Connection, owner_id: UUID | None, folder: Folder | None, limit: int, offset: int
+) -> tuple[list[Media], int]:
+    """Return one page, newest first, and how many there are in all: one round trip for both."""
+    condition = _visible(owner_id)
+    if folder is not None:
+        condition = and_(condition, media.c.folder == folder.value)
+    total = select(func.count().label("total")).where(condition).subquery("total")
+    rows = (
+        select(*_COLUMNS)
+        .where(condition)
+        .order_by(media.c.created_at.desc(), media.c.id.desc())
+        .limit(limit)
+        .offset(offset)
+        .subquery("page")
+    )
+    found = connection.execute(
+        select(total.c.total, *rows.c)
+        .select_from(total.outerjoin(rows, true()))
+        .order_by(rows.c.created_at.desc(), rows.c.id.desc())
+    ).mappings()
+    # A page past the end still has the one row that carries the total.
+    everything = found.all()
+    return [_media(row) for row in everything if row["id"]], everything[0]["total"]
+
+
+def claim_for_processing(connection: Connection, object_key: str) -> Media | None:
+    """Mark the media at `object_key` as being processed, unless that is over or it is deleted."""
+    return _move(
+        connection,
+        and_(media.c.object_key == object_key, media.c.state.in_(["pending", "processing"])),
+        state="processing",
+    )
+
+
+def release(connection: Connection, media_id: UUID) -> None:
+    """Give a claim up: the object was not there after all."""
+    _move(connection, _being_processed(media_id), state="pending")
+
+
+def finish(
+    connection: Connection, media_id: UUID, sha256: str, variants: dict[str, dict[str, Any]]
+) -> bool:
+    """Mark as `ready`. Returns False when someone else finished, or deleted it, meanwhile."""
+    values = {"state": "ready", "sha256": sha256, "variants": variants}
+    return _move(connection, _being_processed(media_id), **values) is not None
+
+
+def reject(connection: Connection, media_id: UUID, reason: str) -> None:
+    """Mark as `rejected` for `reason`, a stable code."""
+    _move(connection, _being_processed(media_id), state="rejected", rejected_reason=reason)
+
+
+def hide(connection: Connection, media_id: UUID, owner_id: UUID | None) -> Media | None:
+    """Mark as deleted, first of two steps; may be repeated until `remove`."""
+    condition = media.c.id == media_id
+    if owner_id is not None:
+        condition = and_(condition, media.c.owner_id == owner_id)
+    row = connection.execute(
+        update(media)
+        .where(condition)
+        .values(deleted_at=func.coalesce(media.c.deleted_at, func.now()))
+        .returning(*_COLUMNS)
+    )
+    found = row.mappings().one_or_none()
+    return _media(found) if found else None
+
+
+def remove(connection: Connection, media_id: UUID) -> None:
+    """Delete a hidden media's row, second of two steps."""
+    connection.execute(delete(media).where(media.c.id == media_id, media.c.deleted_at.is_not(None)))
+
+
+def _visible(owner_id: UUID | None) -> ColumnElement[bool]:
+    exists = media.c.deleted_at.is_(None)
+    return exists if owner_id is None else and_(exists, media.c.owner_id == owner_id)
+
+
+def _being_processed(media_id: UUID) -> ColumnElement[bool]:
+    return and_(media.c.id == media_id, media.c.state == "processing")
+
+
+def _move(connection: Connection, condition: ColumnElement[bool], **values: Any) -> Media | None:
+    row = (
+        connection.execute(
+            update(media)
+            .where(condition, media.c.deleted_at.is_(None))
+            .values(**values, updated_at=func.now())
+            .returning(*_COLUMNS)
+        )
+        .mappings()
+        .one_or_none()
+    )
+    return _media(row) if row else None
+
+
+def _media(row: RowMapping) -> Media:
+    return Media(**{name: row[name] for name in Media.__dataclass_fields__})

@@ -1,0 +1,45 @@
+"""What passes from the authorizer function to the function behind it."""
+
+from dataclasses import dataclass
+from typing import Any, Self
+
+from fieldgate.errors import Unauthorized
+
+TOKEN_MAX_CHARS = 8192
+
+
+@dataclass(frozen=True)
+class AuthorizerContext:
+    """The claims of a good access token, or the code of the error that there is instead."""
+
+    claims: dict[str, Any] | None = None
+    failure: str | None = None
+
+    @classmethod
+    def from_header(cls, authorization: str) -> Self:
+        """Judge the value of an `Authorization` header (RFC 6750: `Bearer <token>`)."""
+        from fieldgate.tokens import verify
+
+        scheme, _, token = authorization.partition(" ")
+        if scheme.lower() != "bearer" or len(token) > TOKEN_MAX_CHARS:
+            return cls(failure=Unauthorized.default_code)
+        try:
+            return cls(claims=verify(token.strip()))
+        except Unauthorized as refusal:
+            return cls(failure=refusal.code)
+
+    @classmethod
+    def from_event(cls, event: dict[str, Any]) -> Self:
+        """Read it from an API Gateway event; a request that no authorizer saw has no caller."""
+        context = event.get("requestContext", {}).get("authorizer", {}).get("lambda") or {}
+        return cls(claims=context.get("claims"), failure=context.get("failure"))
+
+    def as_response(self) -> dict[str, Any]:
+        """Shape the authorizer's simple response (payload 2.0), which always lets the request by.
+
+        A refusal by the gateway would reach the client as the gateway's own
+        `{"message": "Forbidden"}`; the contract wants a 401 in the envelope, which only the
+        function can write: docs/decisions/0004-authorizer-reports.md.
+        """
+        context = {"claims": self.claims} if self.claims else {"failure": self.failure}
+        return {"isAuthorized": True, "context": context}

@@ -1,0 +1,214 @@
+"""pg8000 and SQLAlchemy's dialect for it, made to wait for the server no more than is needed.
+
+pg8000 alone waits three times for one statement with parameters (parse, describe, execute), and
+SQLAlchemy asks four questions of every new server. Between a function and its database each wait
+is a trip through the network, so here a statement is one trip, BEGIN rides with the statement
+after it, and a connection asks nothing. Faults are sorted where they happen: a dropped connection,
+a wait that took too long, and the server's own errors by their SQLSTATE.
+
+The two methods that replace pg8000's are the protocol's "extended query" as PostgreSQL documents
+it (https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-FLOW-PIPELINING); they use
+inner names of pg8000, which is why its version is pinned and tests/integration/db counts trips.
+"""
+
+import select
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Any, override
+
+from pg8000 import dbapi
+from pg8000.converters import make_params
+from pg8000.core import DESCRIBE, NULL_BYTE, PORTAL, SYNC_MSG, Context, _flush, _write
+from sqlalchemy.dialects.postgresql.pg8000 import PGDialect_pg8000
+
+# The least that COMMIT and ROLLBACK are given: work that just made its deadline is to be saved.
+GRACE_SECONDS = 0.5
+
+# NAT gateways and network load balancers forget a silent connection after 350 s without telling
+# its ends; a statement sent after that waits for nothing.
+IDLE_SECONDS = 300
+
+BEGIN = "begin transaction"
+
+_ERRORS_BY_CLASS = {
+    "22": dbapi.DataError,
+    "23": dbapi.IntegrityError,
+    "0A": dbapi.NotSupportedError,
+    "42": dbapi.ProgrammingError,
+}
+
+# The server is going away (57P), or closed the session for idling in or outlasting a transaction.
+_DROPPED_STATES = ("08", "57P01", "57P02", "57P03", "57P05", "25P03", "25P04")
+
+
+class ConnectionDropped(dbapi.OperationalError):  # type: ignore[misc]
+    """The connection ended under a statement: reset, closed, or shut down by an operator."""
+
+
+class WaitedTooLong(dbapi.OperationalError):  # type: ignore[misc]
+    """The server did not answer within the time of the call."""
+
+
+def sqlstate(error: BaseException | None) -> str:
+    """Return the SQLSTATE of one of pg8000's errors, or "" when it is not the server's."""
+    fields = error.args[0] if error is not None and error.args else None
+    return str(fields.get("C", "")) if isinstance(fields, dict) else ""
+
+
+class Connection(dbapi.Connection):  # type: ignore[misc]
+    """A pg8000 connection with one network round trip a statement and a deadline for all of them.
+
+    `deadline` is a time of `time.monotonic()`: no statement waits for the server beyond it, and
+    after it only COMMIT and ROLLBACK are sent, with GRACE_SECONDS to be answered in.
+    """
+
+    deadline = float("inf")
+    _sock: Any
+    _usock: Any
+
+    @override
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self._begin_pending = False
+        self._last_used = time.time()
+        super().__init__(*args, **kwargs)
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether the server hung up, or may be forgotten by the network; asks neither.
+
+        An idle connection has nothing to read unless the server closed it.
+        """
+        # Wall-clock time, because the monotonic clock may stand still in a frozen environment.
+        if time.time() - self._last_used > IDLE_SECONDS:
+            return True
+        poll = select.poll()
+        poll.register(self._usock, select.POLLIN)
+        return bool(poll.poll(0))
+
+    @override
+    def close(self) -> None:
+        file = self._sock
+        try:
+            super().close()
+        finally:
+            # pg8000 leaves it to the garbage collector, and the socket stays open until then.
+            if file is not None:
+                with suppress(OSError, ValueError):
+                    file.close()
+
+    def abandon(self) -> None:
+        """Close our end and say nothing to the server."""
+        for end in (self._sock, self._usock):
+            if end is not None:
+                with suppress(OSError, ValueError):
+                    end.close()
+        self._sock = self._usock = None
+
+    @override
+    def execute_simple(self, statement: str) -> Context:
+        if statement == BEGIN:
+            self._begin_pending = True
+            return Context(statement)
+        if self._begin_pending:
+            # Only a statement without parameters comes here: worth no pipelining.
+            self._begin_pending = False
+            self._wait(lambda: super(Connection, self).execute_simple("begin read write"))
+        return self._wait(lambda: super(Connection, self).execute_simple(statement))
+
+    @override
+    def execute_unnamed(
+        self,
+        statement: str,
+        vals: Sequence[Any] = (),
+        oids: Sequence[int] = (),
+        stream: Any = None,
+    ) -> Context:
+        context = Context(statement, stream=stream)
+        begin, self._begin_pending = self._begin_pending, False
+        params = make_params(self.py_types, vals)
+
+        def exchange() -> Context:
+            if begin:
+                # Reads run in autocommit and are refused to write (see engine.py).
+                self.send_PARSE(NULL_BYTE, "begin read write")
+                self.send_BIND(NULL_BYTE, ())
+                self.send_EXECUTE()
+            self.send_PARSE(NULL_BYTE, statement, oids)
+            self.send_BIND(NULL_BYTE, params)
+            self._send_message(DESCRIBE, PORTAL + NULL_BYTE)
+            self.send_EXECUTE()
+            _write(self._sock, SYNC_MSG)
+            _flush(self._sock)
+            self.handle_messages(context)
+            return context
+
+        return self._wait(exchange, grace=statement in {"commit", "rollback"})
+
+    @override
+    def handle_ERROR_RESPONSE(self, data: bytes, context: Context) -> None:
+        super().handle_ERROR_RESPONSE(data, context)
+        fields = context.error.args[0]
+        # The detail shows the row that broke a constraint: phone, e-mail, password hash.
+        fields.pop("D", None)
+        cause = _ERRORS_BY_CLASS.get(fields.get("C", "")[:2], dbapi.OperationalError)
+        context.error = cause(fields)
+
+    def _wait(self, exchange: Callable[[], Context], *, grace: bool = False) -> Context:
+        if self._usock is None:
+            raise ConnectionDropped("the connection is closed")
+        left = max(self.deadline - time.monotonic(), GRACE_SECONDS if grace else 0)
+        if not left:
+            raise WaitedTooLong("the time of the call is over")
+        self._usock.settimeout(None if left == float("inf") else left)
+        try:
+            return exchange()
+        except (OSError, dbapi.InterfaceError) as error:
+            root = error.__cause__ or error
+            if isinstance(root, TimeoutError):
+                raise WaitedTooLong("the server did not answer in time") from error
+            if isinstance(root, OSError) or "network error" in str(error):
+                raise ConnectionDropped("the connection was dropped") from error
+            raise
+        finally:
+            self._last_used = time.time()
+
+
+class Dialect(PGDialect_pg8000):
+    """SQLAlchemy's pg8000 dialect for a PostgreSQL we know, so that it need not ask."""
+
+    driver = "fieldgate"
+    supports_statement_cache = True
+    has_terminate = True
+
+    @override
+    def initialize(self, connection: Any) -> None:
+        # What the base class finds out by four queries at every cold start.
+        self.server_version_info = (18, 0)
+        self.default_schema_name = "public"
+        self.default_isolation_level = "READ COMMITTED"
+        self._backslash_escapes = False
+
+    @override
+    def set_isolation_level(self, dbapi_connection: Any, level: str) -> None:
+        # We use the server's own level and only choose whether BEGIN is sent; the base class
+        # says so to the server each time, in two trips.
+        dbapi_connection.autocommit = level == "AUTOCOMMIT"
+
+    @override
+    def is_disconnect(self, e: Any, connection: Any, cursor: Any) -> bool:
+        return (
+            isinstance(e, ConnectionDropped | WaitedTooLong)
+            or sqlstate(e).startswith(_DROPPED_STATES)
+            or "connection is closed" in str(e)
+        )
+
+    @override
+    def do_terminate(self, dbapi_connection: Any) -> None:
+        dbapi_connection.abandon()
+
+    @override
+    def do_close(self, dbapi_connection: Any) -> None:
+        # The good-bye fails when the server went first, and that is no news.
+        with suppress(OSError, dbapi.InterfaceError):
+            dbapi_connection.close()

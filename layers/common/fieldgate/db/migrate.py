@@ -1,0 +1,104 @@
+"""Bringing the schema up to date, at deploy and when the local stack starts.
+
+The package `migrations` is found on `sys.path`, where a layer or the repository puts it; there is
+no alembic.ini. Alembic is imported when it is used: only the migrating function has it.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import Connection, create_engine, text
+from sqlalchemy.pool import NullPool
+
+from fieldgate.config import Settings, load
+from fieldgate.db.engine import DatabaseSettings, DatabaseUnreachable, open_connection
+from fieldgate.db.url import DatabaseAddress
+from fieldgate.observability import logger
+
+HISTORY_TABLE = "schema_history"
+
+# Any number, as long as all who migrate this database take the same ("fieldgat" in ASCII).
+_LOCK = 0x6669656C64676174
+
+
+class MigrationSettings(Settings):
+    """Whether this environment migrates by itself."""
+
+    run_migrations: bool = True
+
+
+@dataclass(frozen=True)
+class MigrationResult:
+    """The schema's revision before and after; None is an empty database."""
+
+    from_revision: str | None
+    to_revision: str | None
+    skipped: bool = False
+
+
+def migrate(
+    address: Callable[[], DatabaseAddress],
+    *,
+    tries: int = 10,
+    delay_seconds: float = 3,
+    sleep: Callable[[float], None] = time.sleep,
+) -> MigrationResult:
+    """Upgrade the schema to the newest revision, in one transaction.
+
+    Two at once are safe: the second waits for the first and finds nothing to do. While the server
+    cannot be reached it is tried again, `tries` times in all; nothing else is retried. With
+    RUN_MIGRATIONS false nothing is touched and the result says `skipped`.
+
+    Raises:
+        DatabaseUnreachable: not even at the last try.
+        Exception: whatever is wrong with a migration; nothing of it stays.
+
+    """
+    if not load(MigrationSettings).run_migrations:
+        return MigrationResult(None, None, skipped=True)
+    for attempt in range(1, tries):
+        try:
+            return _migrate(address)
+        except DatabaseUnreachable:
+            logger().info("database not reachable yet", extra={"attempt": attempt, "of": tries})
+            sleep(delay_seconds)
+    return _migrate(address)
+
+
+def _migrate(address: Callable[[], DatabaseAddress]) -> MigrationResult:
+    from alembic import command
+    from alembic.config import Config
+
+    import migrations
+
+    config = Config()
+    # Alembic reads the option through configparser, to which a percent sign is special.
+    directory = str(Path(migrations.__path__[0])).replace("%", "%%")
+    config.set_main_option("script_location", directory)
+    settings = load(DatabaseSettings)
+    engine = create_engine(
+        "postgresql+pg8000://",
+        # No statement_timeout: rewriting a large table takes what it takes.
+        creator=lambda: open_connection(
+            address(),
+            deadline=time.monotonic() + settings.database_connect_seconds,
+            ca_cert=settings.database_ca_cert,
+        ),
+        poolclass=NullPool,
+        hide_parameters=True,
+    )
+    with engine.begin() as connection:
+        connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+        before = _revision(connection)
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+        return MigrationResult(before, _revision(connection))
+
+
+def _revision(connection: Connection) -> str | None:
+    from alembic.runtime.migration import MigrationContext
+
+    options = {"version_table": HISTORY_TABLE}
+    return MigrationContext.configure(connection, opts=options).get_current_revision()

@@ -1,0 +1,58 @@
+"""What was uploaded, and what became of it."""
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    DateTime,
+    ForeignKey,
+    Index,
+    Table,
+    Text,
+    Uuid,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+
+from fieldgate.db.tables.base import METADATA, id_column, time_column
+
+media = Table(
+    "media",
+    METADATA,
+    id_column(),
+    Column("owner_id", Uuid, ForeignKey("users.id"), nullable=False),
+    Column("folder", Text, nullable=False),
+    Column("filename", Text, nullable=False),  # the client's name for it, never part of a key
+    Column("content_type", Text, nullable=False),
+    Column("size", BigInteger, nullable=False),  # bytes
+    Column("sha256", Text),  # hex, as the client declared it
+    Column("object_key", Text, nullable=False, unique=True),
+    Column("state", Text, nullable=False, server_default=text("'pending'")),
+    Column("rejected_reason", Text),
+    Column("variants", JSONB, nullable=False, server_default=text("'{}'")),
+    time_column("created_at"),
+    time_column("updated_at"),
+    Column("deleted_at", DateTime(timezone=True)),
+    CheckConstraint("size > 0", name="size"),
+    CheckConstraint("sha256 ~ '^[0-9a-f]{64}$'", name="sha256_hex"),
+    CheckConstraint(
+        "state IN ('pending', 'processing', 'ready', 'stored', 'rejected')", name="state"
+    ),
+    CheckConstraint("(state = 'rejected') = (rejected_reason IS NOT NULL)", name="rejected_reason"),
+)
+# A page of somebody's media, newest first; a deleted one is never on it.
+Index(
+    "ix_media_owner_page",
+    media.c.owner_id,
+    media.c.created_at.desc(),
+    media.c.id.desc(),
+    postgresql_where=media.c.deleted_at.is_(None),
+)
+Index(
+    "ix_media_owner_folder_page",
+    media.c.owner_id,
+    media.c.folder,
+    media.c.created_at.desc(),
+    media.c.id.desc(),
+    postgresql_where=media.c.deleted_at.is_(None),
+)

@@ -1,0 +1,19 @@
+"""One way to answer HTTP: the app factory and what its routes are written with."""
+
+from fieldgate.http.app import create_app, entry_point
+from fieldgate.http.caller import Caller, current_caller, require
+from fieldgate.http.envelope import ApiModel, Envelope, Page, PageQuery, envelope, page
+
+__all__ = [
+    "ApiModel",
+    "Caller",
+    "Envelope",
+    "Page",
+    "PageQuery",
+    "create_app",
+    "current_caller",
+    "entry_point",
+    "envelope",
+    "page",
+    "require",
+]

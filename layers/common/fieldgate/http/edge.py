@@ -1,0 +1,74 @@
+"""The outermost layer of every app: what must be true of each answer, whatever happened."""
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from fieldgate import request_id
+from fieldgate.errors import PayloadTooLarge
+from fieldgate.http import failures
+from fieldgate.observability import logger
+
+# An API that serves JSON only: nothing may be framed, sniffed, cached or referred from.
+SECURITY_HEADERS = {
+    "cache-control": "no-store",
+    "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
+    "referrer-policy": "no-referrer",
+    "strict-transport-security": "max-age=63072000; includeSubDomains",
+    "x-content-type-options": "nosniff",
+}
+
+
+class Edge:
+    """ASGI middleware: correlation id, security headers, body limit, sanitised 500s."""
+
+    def __init__(self, app: ASGIApp, max_body_bytes: int) -> None:
+        self.app = app
+        self.max_body_bytes = max_body_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        correlation_id = request_id.adopt(Headers(scope=scope).get(request_id.HEADER))
+        logger().append_keys(request_id=correlation_id, route=_route(scope))
+        started = False
+
+        async def dressed_send(message: Message) -> None:
+            nonlocal started
+            if message["type"] == "http.response.start":
+                started = True
+                headers = MutableHeaders(scope=message)
+                headers[request_id.HEADER] = correlation_id
+                for name, value in SECURITY_HEADERS.items():
+                    headers.setdefault(name, value)
+                logger().info("request answered", extra={"status_code": message["status"]})
+            await send(message)
+
+        try:
+            await self.app(scope, await self._limited(scope, receive), dressed_send)
+        except Exception as error:
+            if started:
+                raise
+            await failures.response(error)(scope, receive, dressed_send)
+
+    async def _limited(self, scope: Scope, receive: Receive) -> Receive:
+        """Refuse a body over the limit before anything parses it.
+
+        The gateway hands over the whole body at once, so reading it first costs nothing.
+        """
+        declared = Headers(scope=scope).get("content-length", "0")
+        first = await receive()
+        size = max(int(declared) if declared.isdecimal() else 0, len(first.get("body", b"")))
+        if size > self.max_body_bytes:
+            raise PayloadTooLarge(f"The body may be {self.max_body_bytes} bytes at most.")
+        replayed = [first]
+
+        async def receive_again() -> Message:
+            return replayed.pop() if replayed else await receive()
+
+        return receive_again
+
+
+def _route(scope: Scope) -> str:
+    event = scope.get("aws.event", {})
+    return str(event.get("routeKey", f"{scope['method']} {scope['path']}"))

@@ -1,0 +1,96 @@
+"""Consuming SQS: partial batch failures, and how soon a failed message comes back.
+
+What a consumer raises decides what becomes of the message. `PoisonMessage` says that no repeat
+will help: the message is made visible at once, so that its few receives are used up in seconds
+and it lands in the dead-letter queue. Anything else is taken for a passing fault and comes back
+after a growing pause.
+"""
+
+from collections.abc import Callable
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from fieldgate import request_id
+from fieldgate.observability import logger
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
+    from mypy_boto3_sqs import SQSClient
+
+FIRST_PAUSE_SECONDS = 10
+LONGEST_PAUSE_SECONDS = 900
+
+
+class PoisonMessage(Exception):
+    """The message itself is wrong; it belongs in the dead-letter queue."""
+
+
+def consume(
+    event: dict[str, Any], context: Any, handle: Callable[[str], None]
+) -> dict[str, list[dict[str, str]]]:
+    """Give each message's body to `handle` and report the failed ones back to SQS.
+
+    `handle` may see a message more than once, and must not mind.
+
+    Returns:
+        `{"batchItemFailures": [...]}`: the messages that SQS is to keep.
+
+    """
+    from aws_lambda_powertools.utilities.batch import (
+        BatchProcessor,
+        EventType,
+        process_partial_response,
+    )
+
+    def handle_record(record: "SQSRecord") -> None:
+        logger().append_keys(request_id=request_id.adopt(record.message_id))
+        try:
+            handle(record.body)
+        except Exception as error:
+            logger().exception("message failed", extra={"message_id": record.message_id})
+            _come_back(record, 0 if isinstance(error, PoisonMessage) else _pause(record))
+            raise
+
+    # Without the flag Powertools raises when every message failed, which would count as an error
+    # of the function and say nothing that the answer doesn't say.
+    processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
+    return process_partial_response(  # type: ignore[return-value]
+        event=event, record_handler=handle_record, processor=processor, context=context
+    )
+
+
+def _pause(record: "SQSRecord") -> int:
+    receives = int(record.attributes.approximate_receive_count)
+    return min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2 ** (receives - 1))
+
+
+def _come_back(record: "SQSRecord", seconds: int) -> None:
+    """Set when the message is seen again; if that fails, the queue's own time-out does it."""
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    try:
+        _client().change_message_visibility(
+            QueueUrl=_queue_url(record.event_source_arn),
+            ReceiptHandle=record.receipt_handle,
+            VisibilityTimeout=seconds,
+        )
+    except (BotoCoreError, ClientError) as error:
+        logger().warning("visibility not changed", extra={"reason": type(error).__name__})
+
+
+@cache
+def _client() -> "SQSClient":
+    import boto3
+    from botocore.config import Config
+
+    retries = {"mode": "standard", "total_max_attempts": 3}
+    return boto3.client(
+        "sqs",
+        config=Config(connect_timeout=2, read_timeout=5, retries=retries),  # type: ignore[arg-type]
+    )
+
+
+@cache
+def _queue_url(arn: str) -> str:
+    name = arn.rpartition(":")[2]
+    return _client().get_queue_url(QueueName=name)["QueueUrl"]

@@ -1,0 +1,171 @@
+"""Access tokens: RS256 JSON Web Tokens (RFC 7519, RFC 9068), keys told apart by `kid`.
+
+Two settings hold the keys, each from the environment, Secrets Manager or SSM (see config):
+`JWT_SIGNING_KEY` is the private key, a JSON object {"kid", "privateKey" (PEM)};
+`JWT_PUBLIC_KEYS` is the published JSON Web Key Set (RFC 7517), every key a verifier may accept.
+"""
+
+import json
+import uuid
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from typing import Any
+from uuid import UUID
+
+import jwt
+
+from fieldgate.config import Settings, load, lookup
+from fieldgate.errors import ConfigurationError, TokenExpired, Unauthorized
+
+ALGORITHM = "RS256"
+# RFC 9068: keeps any other token we may ever sign from passing as an access token.
+TOKEN_TYPE = "at+jwt"  # noqa: S105 a media type, not a secret
+REQUIRED_CLAIMS = ["sub", "iss", "aud", "exp", "nbf", "iat", "jti"]
+CLOCK_LEEWAY = timedelta(seconds=5)
+MIN_KEY_BITS = 2048
+
+
+class TokenSettings(Settings):
+    """Who issues, for whom, and for how long a token is good."""
+
+    jwt_issuer: str
+    jwt_audience: str
+    access_token_minutes: int = 60
+
+
+@dataclass(frozen=True)
+class Subject:
+    """Who a token is about."""
+
+    user_id: UUID
+    roles: Iterable[str]
+    permissions: Iterable[str]
+    permission_version: int
+
+
+@dataclass(frozen=True)
+class AccessToken:
+    text: str
+    expires_in: timedelta
+
+
+def issue(subject: Subject, *, now: datetime | None = None) -> AccessToken:
+    """Sign an access token for `subject`, good for `ACCESS_TOKEN_MINUTES` from `now`."""
+    settings = load(TokenSettings)
+    now = now or datetime.now(UTC)
+    lifetime = timedelta(minutes=settings.access_token_minutes)
+    claims = {
+        "sub": str(subject.user_id),
+        "iss": settings.jwt_issuer,
+        "aud": settings.jwt_audience,
+        "iat": now,
+        "nbf": now,
+        "exp": now + lifetime,
+        "jti": str(uuid.uuid4()),
+        "roles": sorted(subject.roles),
+        "permissions": sorted(subject.permissions),
+        "pv": subject.permission_version,
+    }
+    kid, private_key = _signing_key(_setting("JWT_SIGNING_KEY"))
+    headers = {"kid": kid, "typ": TOKEN_TYPE}
+    text = jwt.encode(claims, private_key, algorithm=ALGORITHM, headers=headers)
+    return AccessToken(text, lifetime)
+
+
+def verify(token: str) -> dict[str, Any]:
+    """Return the claims of a good access token.
+
+    The algorithm is ours to choose, never the token's; keys named by `jku`, `x5u` or `jwk` inside
+    a token are not looked at (RFC 8725, sections 3.1 and 3.10).
+
+    Raises:
+        TokenExpired: it was good once.
+        Unauthorized: anything else is wrong with it.
+
+    """
+    settings = load(TokenSettings)
+    try:
+        header = jwt.get_unverified_header(token)
+        key = _public_keys(_setting("JWT_PUBLIC_KEYS")).get(header.get("kid", ""))
+        if key is None or str(header.get("typ", "")).lower() != TOKEN_TYPE:
+            raise Unauthorized("A valid access token is needed.")
+        claims: dict[str, Any] = jwt.decode(
+            token,
+            key,
+            algorithms=[ALGORITHM],
+            audience=settings.jwt_audience,
+            issuer=settings.jwt_issuer,
+            leeway=CLOCK_LEEWAY,
+            options={"require": REQUIRED_CLAIMS, "strict_aud": True},
+        )
+    except jwt.ExpiredSignatureError:
+        raise TokenExpired("The access token has expired.") from None
+    except (jwt.InvalidTokenError, jwt.InvalidKeyError, ValueError, TypeError):
+        raise Unauthorized("A valid access token is needed.") from None
+    if claims["exp"] - claims["iat"] > settings.access_token_minutes * 60:
+        # Nothing of ours lives longer: whoever signed this had the key and not the rules.
+        raise Unauthorized("A valid access token is needed.")
+    return claims
+
+
+def public_keys() -> dict[str, Any]:
+    """Return the JSON Web Key Set to publish: public parts only, whatever the setting holds."""
+    keys = jwt.PyJWKSet.from_json(_setting("JWT_PUBLIC_KEYS")).keys
+    return {"keys": [_published(key) for key in keys]}
+
+
+def new_signing_key() -> tuple[str, str]:
+    """Make a key pair.
+
+    Returns:
+        The text for `JWT_SIGNING_KEY`, and the JSON Web Key that `JWT_PUBLIC_KEYS` must list.
+
+    """
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric import rsa
+
+    private_key = rsa.generate_private_key(public_exponent=65537, key_size=MIN_KEY_BITS)
+    pem = private_key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    ).decode()
+    kid = uuid.uuid4().hex
+    jwk = jwt.algorithms.RSAAlgorithm.to_jwk(private_key.public_key(), as_dict=True)
+    jwk |= {"kid": kid, "use": "sig", "alg": ALGORITHM}
+    return json.dumps({"kid": kid, "privateKey": pem}), json.dumps(jwk)
+
+
+def _setting(name: str) -> str:
+    # Not kept by load(): Powertools re-reads it after five minutes, so a rotation needs no deploy.
+    value = lookup(name)
+    if not value:
+        raise ConfigurationError(f"{name} is not set")
+    return value
+
+
+@lru_cache(maxsize=2)
+def _signing_key(text: str) -> tuple[str, Any]:
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+    try:
+        parsed = json.loads(text)
+        return str(parsed["kid"]), load_pem_private_key(parsed["privateKey"].encode(), None)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise ConfigurationError('JWT_SIGNING_KEY is not {"kid", "privateKey"}') from None
+
+
+@lru_cache(maxsize=2)
+def _public_keys(text: str) -> dict[str, jwt.PyJWK]:
+    try:
+        keys = jwt.PyJWKSet.from_json(text).keys
+    except (ValueError, jwt.PyJWTError):
+        raise ConfigurationError("JWT_PUBLIC_KEYS is not a JSON Web Key Set") from None
+    return {key.key_id: key for key in keys if key.key_id and key.key_type == "RSA"}
+
+
+def _published(key: jwt.PyJWK) -> dict[str, Any]:
+    public: dict[str, Any] = jwt.algorithms.RSAAlgorithm.to_jwk(key.key, as_dict=True)
+    return public | {"kid": key.key_id, "use": "sig", "alg": ALGORITHM}

@@ -1,0 +1,1 @@
+"""The whole stack on one machine: real servers, a local cloud, and what no library does."""

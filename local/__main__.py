@@ -1,0 +1,31 @@
+"""`python -m local up`: the stack until Ctrl-C. `python -m local demo`: the story, told live."""
+
+import argparse
+import asyncio
+import sys
+
+from local.api_resources import UnsupportedLocally
+from local.child import ServerFailed
+
+
+def main() -> int:
+    """Run a command of the local stack; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m local")
+    parser.add_argument("command", choices=["up", "demo"])
+    command = parser.parse_args().command
+    try:
+        if command == "up":
+            from local.stack import StackSettings, serve
+
+            asyncio.run(serve(StackSettings.from_environment()))
+            return 0
+        from local.demo import run
+
+        return asyncio.run(run())
+    except (ServerFailed, UnsupportedLocally) as failure:
+        print(f"\n{failure}", file=sys.stderr)
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

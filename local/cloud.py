@@ -1,0 +1,95 @@
+"""ministack, the local cloud, as a child process; and clients that speak to it."""
+
+import os
+import subprocess
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.request import urlopen
+
+from local.child import Server, ServerFailed, spawn, wait_until_ready
+from local.template import REGION, ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+# In an environment of its own: it pins its dependencies.
+MINISTACK = ROOT / ".venvs/ministack/bin/ministack"
+ACCOUNT = "000000000000"
+# What the local cloud gives its functions; known to the storage gate as well.
+SECRET = "test"  # noqa: S105 a local server's word, not a secret
+
+
+@dataclass
+class Cloud(Server):
+    """A running local cloud; its functions run as its children."""
+
+    url: str
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    @property
+    def port(self) -> int:
+        return int(self.url.rpartition(":")[2])
+
+    def client(self, service: str) -> Any:
+        """Make a boto3 client of the cloud's `service`."""
+        import boto3
+        from botocore.config import Config
+
+        return boto3.client(
+            service,  # type: ignore[call-overload]
+            endpoint_url=self.url,
+            region_name=REGION,
+            aws_access_key_id=ACCOUNT,
+            aws_secret_access_key=SECRET,
+            config=Config(
+                connect_timeout=5,
+                read_timeout=60,
+                retries={"total_max_attempts": 1},
+                s3={"addressing_style": "path"},
+            ),
+        )
+
+
+def start_cloud(directory: Path, port: int) -> Cloud:
+    """Start the local cloud on 127.0.0.1:`port`; `directory` gets its log and working files.
+
+    Raises:
+        ServerFailed: it did not come up.
+
+    """
+    temporary = directory / "tmp"
+    temporary.mkdir(parents=True, exist_ok=True)
+    log = directory / "cloud.log"
+    environment: Mapping[str, str] = {
+        "GATEWAY_PORT": str(port),
+        "BIND_HOST": "127.0.0.1",
+        "MINISTACK_HOST": "127.0.0.1",
+        "MINISTACK_REGION": REGION,
+        "IOT_MTLS_ENABLED": "0",  # else it listens for MQTT on a port of its own
+        "TMPDIR": str(temporary),
+        "PATH": os.environ["PATH"],
+        # Nothing of the person's own AWS set-up reaches the functions.
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+    process = spawn([str(MINISTACK)], log=log, environment=environment)
+    cloud = Cloud(f"http://127.0.0.1:{port}", process, log)
+    try:
+        wait_until_ready(process, lambda: _answers(cloud.url), log)
+    except BaseException as error:
+        cloud.stop()
+        if isinstance(error, ServerFailed):
+            raise ServerFailed(f"The local cloud did not start on port {port}: {error}") from None
+        raise
+    return cloud
+
+
+def _answers(url: str) -> bool:
+    with suppress(OSError), urlopen(f"{url}/_ministack/health", timeout=1) as response:  # noqa: S310
+        return bool(response.status == 200)
+    return False

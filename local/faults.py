@@ -1,0 +1,36 @@
+"""Breaking a dependency on purpose, for a while: what POST /_local/faults switches."""
+
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from typing import Literal
+
+type FaultMode = Literal["down", "slow", "error"]
+
+
+class Faults:
+    """Which targets are broken now, and how. Belongs to one event loop.
+
+    `clock` is monotonic, in seconds.
+    """
+
+    def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._until: dict[str, tuple[FaultMode, float]] = {}
+        self._listeners: defaultdict[str, list[Callable[[FaultMode], None]]] = defaultdict(list)
+
+    def set(self, target: str, mode: FaultMode, seconds: float) -> None:
+        """Break `target` from now on, over what was set before; with 0 seconds, mend it."""
+        self._until[target] = (mode, self._clock() + seconds)
+        if seconds > 0:
+            for listener in self._listeners[target]:
+                listener(mode)
+
+    def active(self, target: str) -> FaultMode | None:
+        """Return how `target` is broken now, None when it is not."""
+        mode, until = self._until.get(target, (None, 0.0))
+        return mode if self._clock() < until else None
+
+    def on_set(self, target: str, listener: Callable[[FaultMode], None]) -> None:
+        """Call `listener` at once whenever `target` is broken."""
+        self._listeners[target].append(listener)

@@ -1,0 +1,184 @@
+"""One address for everything, as a custom domain gives in production; and the stack's own routes.
+
+What is not under /_local goes to the deployed HTTP API as it came.
+"""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from typing import Annotated, Any, Literal
+
+import aiohttp
+from aiohttp import web
+from pydantic import BaseModel, Field, ValidationError
+from yarl import URL
+
+from local.cloud import Cloud
+from local.deploy import Deployment, Places
+from local.faults import Faults
+from local.invocations import summarise
+
+# API Gateway's own limits for HTTP APIs.
+MAX_BODY_BYTES = 10 * 1024**2
+INTEGRATION_SECONDS = 30
+
+_HOP_BY_HOP = {"connection", "host", "keep-alive", "te", "transfer-encoding", "upgrade"}
+_SESSION = web.AppKey("session", aiohttp.ClientSession)
+
+
+class FaultOrder(BaseModel):
+    """The body of POST /_local/faults. 0 seconds mends."""
+
+    target: Literal["cache", "s3", "database"]
+    mode: Literal["down", "slow", "error"]
+    seconds: Annotated[float, Field(ge=0, le=3600)]
+
+
+class FrontDoor:
+    """Handlers over one deployment."""
+
+    def __init__(
+        self, cloud: Cloud, deployment: Deployment, places: Places, faults: Faults
+    ) -> None:
+        self._cloud = cloud
+        self._deployment = deployment
+        self._places = places
+        self._faults = faults
+
+    def application(self) -> web.Application:
+        """Return the aiohttp application to serve."""
+        app = web.Application(client_max_size=MAX_BODY_BYTES)
+        app.cleanup_ctx.append(_session)
+        app.router.add_get("/_local/functions", self.functions)
+        app.router.add_get("/_local/queues", self.queues)
+        app.router.add_post("/_local/schedules/{logical_id}", self.run_schedule)
+        app.router.add_post("/_local/faults", self.break_dependency)
+        app.router.add_route("*", "/_local/{rest:.*}", self.unknown)
+        app.router.add_route("*", "/{path:.*}", self.forward)
+        return app
+
+    async def functions(self, _request: web.Request) -> web.Response:
+        """Say what each function has done so far; those never called have zeros."""
+        measured = {row["name"]: row for row in summarise(self._places.invocations)}
+        rows = []
+        for name in sorted(self._handlers()):
+            empty = dict.fromkeys(("invocations", "errors", "coldStarts"), 0)
+            empty |= dict.fromkeys(("initMs", "p50Ms", "p99Ms", "maxMemoryMb"))
+            rows.append(measured.get(name, {"name": name, **empty}))
+        return web.json_response(rows)
+
+    async def queues(self, _request: web.Request) -> web.Response:
+        """Say what waits in each queue, is being worked on, and lies in its dead letters."""
+        return web.json_response(await asyncio.to_thread(self._queue_depths))
+
+    async def run_schedule(self, request: web.Request) -> web.Response:
+        """Invoke what the schedule of this logical id invokes, now."""
+        logical_id = request.match_info["logical_id"]
+        target = self._schedules().get(logical_id)
+        if target is None:
+            known = ", ".join(self._schedules()) or "none"
+            return _refuse(404, f"There is no schedule {logical_id}. There are: {known}.")
+        function, payload = target
+        client = self._cloud.client("lambda")
+        await asyncio.to_thread(
+            client.invoke, FunctionName=function, InvocationType="Event", Payload=payload
+        )
+        return web.json_response({"schedule": logical_id, "started": True}, status=202)
+
+    async def break_dependency(self, request: web.Request) -> web.Response:
+        """Break a dependency for a while."""
+        try:
+            order = FaultOrder.model_validate_json(await request.read())
+        except ValidationError as error:
+            return _refuse(400, "; ".join(f"{e['loc']}: {e['msg']}" for e in error.errors()))
+        self._faults.set(order.target, order.mode, order.seconds)
+        return web.json_response(order.model_dump(), status=202)
+
+    async def unknown(self, request: web.Request) -> web.Response:
+        return _refuse(404, f"The local stack has nothing at {request.path}.")
+
+    async def forward(self, request: web.Request) -> web.StreamResponse:
+        """Pass a request on to the deployed API and its answer back."""
+        headers = [
+            (name, value)
+            for name, value in request.headers.items()
+            if name.lower() not in _HOP_BY_HOP
+        ]
+        api_id = self._deployment.outputs["HttpApiId"]
+        # Addressed by path: by host name, /health would be the local cloud's own.
+        address = f"{self._cloud.url}/_aws/execute-api/{api_id}/$default{request.raw_path}"
+        try:
+            async with request.app[_SESSION].request(
+                request.method,
+                URL(address, encoded=True),
+                headers=headers,
+                data=await request.read(),
+                allow_redirects=False,
+            ) as answer:
+                passed_on = [
+                    (name, value)
+                    for name, value in answer.headers.items()
+                    if name.lower() not in _HOP_BY_HOP | {"content-length"}
+                ]
+                response = web.Response(status=answer.status, body=await answer.read())
+                response.headers.clear()
+                response.headers.extend(passed_on)
+                return response
+        except (aiohttp.ClientError, TimeoutError):
+            return web.json_response({"message": "Service Unavailable"}, status=503)
+        except web.HTTPRequestEntityTooLarge:
+            return web.json_response({"message": "Request Entity Too Large"}, status=413)
+
+    def _handlers(self) -> list[str]:
+        functions = self._deployment.template["Resources"].values()
+        return [
+            resource["Properties"]["Environment"]["Variables"]["LOCAL_HANDLER"].removesuffix(
+                ".handler"
+            )
+            for resource in functions
+            if resource["Type"] == "AWS::Lambda::Function"
+        ]
+
+    def _queue_depths(self) -> list[dict[str, Any]]:
+        client = self._cloud.client("sqs")
+        attributes = {}
+        for name, url in self._deployment.of_type("AWS::SQS::Queue"):
+            answer = client.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])
+            attributes[name] = answer["Attributes"]
+        arns = {values["QueueArn"]: values for values in attributes.values()}
+        rows = []
+        for name, values in attributes.items():
+            redrive = json.loads(values.get("RedrivePolicy", "{}"))
+            if not redrive:
+                continue  # a dead-letter queue itself, shown with the queue it serves
+            dead_letters = arns[redrive["deadLetterTargetArn"]]
+            rows.append(
+                {
+                    "name": name,
+                    "visible": int(values["ApproximateNumberOfMessages"]),
+                    "inFlight": int(values["ApproximateNumberOfMessagesNotVisible"]),
+                    "deadLetters": int(dead_letters["ApproximateNumberOfMessages"]),
+                }
+            )
+        return rows
+
+    def _schedules(self) -> dict[str, tuple[str, str]]:
+        """Map each schedule to the function it invokes and the payload it gives."""
+        found = {}
+        for name, resource in self._deployment.template["Resources"].items():
+            if resource["Type"] == "AWS::Scheduler::Schedule":
+                target = resource["Properties"]["Target"]
+                function = target["Arn"]["Fn::GetAtt"][0]
+                found[name] = self._deployment.resources[function], target.get("Input", "{}")
+        return found
+
+
+async def _session(app: web.Application) -> AsyncIterator[None]:
+    timeout = aiohttp.ClientTimeout(total=INTEGRATION_SECONDS)
+    async with aiohttp.ClientSession(auto_decompress=False, timeout=timeout) as session:
+        app[_SESSION] = session
+        yield
+
+
+def _refuse(status: int, message: str) -> web.Response:
+    return web.json_response({"message": message}, status=status)

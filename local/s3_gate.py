@@ -1,0 +1,221 @@
+"""The gate before the local S3 server: refuses what AWS refuses and local servers let through.
+
+Signature, expiry, signed headers, length and checksums are checked, and the body is held back
+until all of it is, so that nothing refused is ever stored.
+"""
+
+import asyncio
+import base64
+import hashlib
+import io
+import re
+import uuid
+import zlib
+from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime
+from xml.sax.saxutils import escape
+
+import aiohttp
+from aiohttp import web
+from yarl import URL
+
+from local.faults import Faults
+from local.s3_signature import Received, Refused, verify
+
+MAX_OBJECT_BYTES = 5 * 1024**3
+# More than any file of this system; the gate holds a body in memory to check it before it passes.
+MAX_SPOOL_BYTES = 64 * 1024**2
+SLOW_SECONDS = 2.0
+# Of one connection, so neither passed on nor back.
+_HOP_BY_HOP = frozenset({"connection", "expect", "keep-alive", "te", "trailer", "upgrade"}) | {
+    "proxy-connection",
+    "transfer-encoding",
+}
+_UPSTREAM = web.AppKey("upstream", aiohttp.ClientSession)
+
+
+def create_gate(
+    upstream: str,
+    secret_of: Callable[[str], str | None],
+    *,
+    faults: Faults,
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    region: str | None = None,
+    slow_seconds: float = SLOW_SECONDS,
+) -> web.Application:
+    """Return the gate before the S3 server at `upstream` (http://host:port).
+
+    Args:
+        upstream: where requests go that are in order.
+        secret_of: the secret of an access key, None for an unknown one; a mapping's `get` will do.
+        faults: target `s3`: `down` cuts connections unanswered, `slow` delays, `error` is 503.
+        clock: the time, in UTC.
+        region: that of the buckets; requests signed for another are refused. None takes any.
+        slow_seconds: how slow `slow` is.
+
+    """
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        try:
+            await _suffer(request, faults, slow_seconds)
+            received = _received(request)
+            # A browser's preflight carries no signature, on AWS either.
+            if received.method != "OPTIONS":
+                verify(received, secret_of, clock(), region)
+            _check_length(received)
+            body = await request.read()
+            _check_body(received, body)
+        except Refused as refusal:
+            return _answer(refusal, request.path)
+        return await _forward(request, upstream, body)
+
+    gate = web.Application(client_max_size=MAX_SPOOL_BYTES)
+    gate.cleanup_ctx.append(_upstream_session)
+    gate.router.add_route("*", "/{path:.*}", handle)
+    return gate
+
+
+async def _upstream_session(gate: web.Application) -> AsyncIterator[None]:
+    timeout = aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=60)
+    async with aiohttp.ClientSession(auto_decompress=False, timeout=timeout) as session:
+        gate[_UPSTREAM] = session
+        yield
+
+
+async def _suffer(request: web.Request, faults: Faults, slow_seconds: float) -> None:
+    match faults.active("s3"):
+        case "down":
+            if request.transport:
+                request.transport.abort()
+            raise Refused(503, "ServiceUnavailable", "down on purpose")
+        case "slow":
+            await asyncio.sleep(slow_seconds)
+        case "error":
+            raise Refused(503, "SlowDown", "Please reduce your request rate.")
+
+
+def _received(request: web.Request) -> Received:
+    path, _, query = request.raw_path.partition("?")
+    if not path.startswith("/"):
+        raise Refused(400, "InvalidURI", "Couldn't parse the specified URI.")
+    headers = [(name.lower(), value) for name, value in request.headers.items()]
+    return Received(request.method, path, query, headers)
+
+
+def _check_length(received: Received) -> None:
+    length = received.header("content-length")
+    if length is None:
+        if received.method == "PUT" or received.header("transfer-encoding"):
+            reason = "You must provide the Content-Length HTTP header."
+            raise Refused(411, "MissingContentLength", reason)
+        return
+    if int(length) > MAX_OBJECT_BYTES:
+        reason = "Your proposed upload exceeds the maximum allowed size"
+        raise Refused(400, "EntityTooLarge", reason, {"MaxSizeAllowed": str(MAX_OBJECT_BYTES)})
+    if int(length) > MAX_SPOOL_BYTES:
+        raise Refused(501, "NotImplemented", "The local gate takes bodies up to 64 MiB.")
+
+
+def _check_body(received: Received, body: bytes) -> None:
+    _check_content_sha256(received, body)
+    if (digest := received.header("content-md5")) is not None:
+        md5 = hashlib.md5(body, usedforsecurity=False).digest()
+        claimed = _decode(digest, len(md5))
+        if claimed is None:
+            raise Refused(400, "InvalidDigest", "The Content-MD5 you specified is not valid.")
+        if claimed != md5:
+            reason = "The Content-MD5 you specified did not match what we received."
+            raise Refused(400, "BadDigest", reason)
+    for algorithm, digest_of in _CHECKSUMS.items():
+        header = f"x-amz-checksum-{algorithm}"
+        if (checksum := received.header(header)) is None:
+            continue
+        computed = digest_of(body)
+        claimed = _decode(checksum, len(computed))
+        if claimed is None:
+            raise Refused(400, "InvalidRequest", f"Value for {header} header is invalid.")
+        if claimed != computed:
+            reason = f"The {algorithm.upper()} you specified did not match the calculated checksum."
+            raise Refused(400, "BadDigest", reason)
+
+
+def _check_content_sha256(received: Received, body: bytes) -> None:
+    claimed = received.header("x-amz-content-sha256")
+    if claimed is None or claimed == "UNSIGNED-PAYLOAD":
+        return
+    if claimed.startswith("STREAMING-"):
+        raise Refused(501, "NotImplemented", "The local gate does not take aws-chunked bodies.")
+    if not re.fullmatch(r"[0-9a-f]{64}", claimed):
+        reason = "x-amz-content-sha256 must be UNSIGNED-PAYLOAD or a valid sha256 value."
+        raise Refused(400, "InvalidArgument", reason)
+    if claimed != hashlib.sha256(body).hexdigest():
+        reason = "The provided 'x-amz-content-sha256' header does not match what was computed."
+        raise Refused(400, "XAmzContentSHA256Mismatch", reason)
+
+
+_CHECKSUMS: dict[str, Callable[[bytes], bytes]] = {
+    "crc32": lambda body: zlib.crc32(body).to_bytes(4),
+    "sha1": lambda body: hashlib.sha1(body, usedforsecurity=False).digest(),
+    "sha256": lambda body: hashlib.sha256(body).digest(),
+}
+
+
+def _decode(text: str, size: int) -> bytes | None:
+    """Return the `size` bytes that `text` holds in base64, None when it does not."""
+    try:
+        decoded = base64.b64decode(text, validate=True)
+    except ValueError:
+        return None
+    return decoded if len(decoded) == size else None
+
+
+async def _forward(request: web.Request, upstream: str, body: bytes) -> web.StreamResponse:
+    headers = [
+        (name, value)
+        for name, value in request.headers.items()
+        if name.lower() not in _HOP_BY_HOP and name.lower() != "content-length"
+    ]
+    try:
+        answer = await request.app[_UPSTREAM].request(
+            request.method,
+            URL(f"{upstream}{request.raw_path}", encoded=True),
+            headers=headers,
+            data=io.BytesIO(body) if "Content-Length" in request.headers else None,
+            allow_redirects=False,
+            skip_auto_headers=("Accept", "Accept-Encoding", "Content-Type", "User-Agent"),
+        )
+    except aiohttp.ClientConnectionError:
+        refusal = Refused(503, "ServiceUnavailable", "The local S3 server does not answer.")
+        return _answer(refusal, request.path)
+    async with answer:
+        return await _pass_back(request, answer)
+
+
+async def _pass_back(request: web.Request, answer: aiohttp.ClientResponse) -> web.StreamResponse:
+    response = web.StreamResponse(status=answer.status, reason=answer.reason)
+    for name, value in answer.headers.items():
+        if name.lower() not in _HOP_BY_HOP:
+            response.headers.add(name, value)
+    await response.prepare(request)
+    async for chunk in answer.content.iter_any():
+        await response.write(chunk)
+    await response.write_eof()
+    return response
+
+
+def _answer(refusal: Refused, resource: str) -> web.Response:
+    request_id = uuid.uuid4().hex[:16].upper()
+    elements = {
+        "Code": refusal.code,
+        "Message": refusal.message,
+        **refusal.details,
+        "Resource": resource,
+        "RequestId": request_id,
+    }
+    inner = "".join(f"<{name}>{escape(text)}</{name}>" for name, text in elements.items())
+    return web.Response(
+        status=refusal.status,
+        body=f'<?xml version="1.0" encoding="UTF-8"?>\n<Error>{inner}</Error>'.encode(),
+        content_type="application/xml",
+        headers={"x-amz-request-id": request_id},
+    )

@@ -1,0 +1,71 @@
+"""What the local cloud does of what a template may say.
+
+A property that stands in neither list stops the deployment: better a plain word now than something
+that works here only because it was quietly left out, or fails here for no reason one can see.
+"""
+
+from local.api_resources import UnsupportedLocally
+from local.template import Template
+
+# Honoured by the local cloud; tried.
+HONOURED = {
+    "AWS::ApiGatewayV2::Api": "CorsConfiguration Name ProtocolType",
+    "AWS::ApiGatewayV2::Authorizer": "ApiId AuthorizerPayloadFormatVersion "
+    "AuthorizerResultTtlInSeconds AuthorizerType AuthorizerUri EnableSimpleResponses "
+    "IdentitySource Name",
+    "AWS::ApiGatewayV2::Integration": "ApiId IntegrationType IntegrationUri PayloadFormatVersion",
+    "AWS::ApiGatewayV2::Route": "ApiId AuthorizationType AuthorizerId RouteKey Target",
+    "AWS::ApiGatewayV2::Stage": "ApiId AutoDeploy StageName",
+    "AWS::Lambda::EventSourceMapping": "BatchSize EventSourceArn FunctionName "
+    "FunctionResponseTypes",
+    "AWS::Lambda::Function": "Code Environment Handler Layers LoggingConfig MemorySize Role "
+    "Runtime Timeout",
+    "AWS::Lambda::LayerVersion": "Content LayerName",
+    "AWS::Logs::LogGroup": "LogGroupName RetentionInDays",
+    "AWS::S3::Bucket": "BucketName NotificationConfiguration VersioningConfiguration",
+    "AWS::SQS::Queue": "MessageRetentionPeriod RedrivePolicy VisibilityTimeout",
+    "Custom::SchemaMigration": "BuildDate CommitSha ServiceTimeout ServiceToken",
+}
+# Taken and of no effect on one machine: permissions (it enforces none), encryption, alarms, scale.
+WITHOUT_EFFECT = {
+    "AWS::ApiGatewayV2::Stage": "AccessLogSettings DefaultRouteSettings Tags",
+    "AWS::CloudWatch::Alarm": "AlarmActions AlarmDescription ComparisonOperator Dimensions "
+    "EvaluationPeriods MetricName Metrics Namespace Period Statistic Threshold TreatMissingData",
+    "AWS::IAM::ManagedPolicy": "Description PolicyDocument",
+    "AWS::IAM::Role": "AssumeRolePolicyDocument ManagedPolicyArns Policies Tags",
+    "AWS::Lambda::EventSourceMapping": "ScalingConfig",
+    "AWS::Lambda::Function": "Architectures Description Tags TracingConfig VpcConfig",
+    "AWS::Lambda::LayerVersion": "CompatibleArchitectures CompatibleRuntimes Description",
+    "AWS::Lambda::Permission": "Action FunctionName Principal SourceArn",
+    "AWS::S3::Bucket": "BucketEncryption LifecycleConfiguration OwnershipControls "
+    "PublicAccessBlockConfiguration",
+    "AWS::S3::BucketPolicy": "Bucket PolicyDocument",
+    "AWS::SQS::Queue": "SqsManagedSseEnabled",
+    "AWS::SQS::QueuePolicy": "PolicyDocument Queues",
+}
+
+
+def check_supported(template: Template) -> None:
+    """Go through an expanded template.
+
+    Raises:
+        UnsupportedLocally: naming every resource and property that is not known to work.
+
+    """
+    unknown = []
+    for name, resource in template["Resources"].items():
+        kind = resource["Type"]
+        known = {*HONOURED.get(kind, "").split(), *WITHOUT_EFFECT.get(kind, "").split()}
+        if not known:
+            unknown.append(f"{name}: resources of type {kind}")
+        unknown += [
+            f"{name} ({kind}): {property_}"
+            for property_ in resource.get("Properties", {})
+            if known and property_ not in known
+        ]
+    if unknown:
+        raise UnsupportedLocally(
+            "template.yaml uses what the local cloud is not known to do:\n  "
+            + "\n  ".join(unknown)
+            + "\nTry it, then list it in local/supported.py."
+        )

@@ -1,0 +1,155 @@
+import threading
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import create_engine, text
+
+from fieldgate import config
+from fieldgate.db.engine import Database, DatabaseUnreachable
+from fieldgate.db.migrate import MigrationResult, migrate
+from fieldgate.db.tables import METADATA
+from fieldgate.db.url import DatabaseAddress, parse_url
+from fieldgate.errors import Unavailable
+from tests.conftest import free_port, run_sql
+
+HEAD = "0001"
+
+
+@pytest.fixture(autouse=True)
+def fresh_settings() -> None:
+    config.forget()
+
+
+def test_an_empty_database_is_brought_to_the_newest_revision_once(empty_database_url: str) -> None:
+    def address() -> DatabaseAddress:
+        return parse_url(empty_database_url, "X")
+
+    assert migrate(address) == MigrationResult(None, HEAD)
+    assert migrate(address) == MigrationResult(HEAD, HEAD)
+    assert run_sql(empty_database_url, "SELECT * FROM schema_history") == [(HEAD,)]
+
+
+def test_two_at_once_are_safe(empty_database_url: str) -> None:
+    results: list[MigrationResult] = []
+
+    def run() -> None:
+        results.append(migrate(lambda: parse_url(empty_database_url, "X")))
+
+    threads = [threading.Thread(target=run) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(result.from_revision or "" for result in results) == ["", HEAD, HEAD]
+
+
+def test_the_tables_say_what_the_migrations_make(database_url: str) -> None:
+    engine = create_engine(database_url.replace("postgresql://", "postgresql+pg8000://"))
+    with engine.connect() as connection:
+        context = MigrationContext.configure(
+            connection,
+            opts={
+                "version_table": "schema_history",
+                "compare_type": True,
+                "compare_server_default": True,
+            },
+        )
+        assert compare_metadata(context, METADATA) == []
+    engine.dispose()
+
+
+def test_checks_and_indexes_are_those_of_the_tables(
+    database_url: str, empty_database_url: str
+) -> None:
+    # Alembic does not compare checks nor expressions of indexes; the server can.
+    engine = create_engine(empty_database_url.replace("postgresql://", "postgresql+pg8000://"))
+    METADATA.create_all(engine)
+    engine.dispose()
+    query = """
+        SELECT conrelid::regclass::text, conname, pg_get_constraintdef(oid) FROM pg_constraint
+        WHERE connamespace = 'public'::regnamespace AND conrelid <> 0
+          AND conrelid::regclass::text <> 'schema_history'
+        UNION ALL
+        SELECT tablename, indexname, indexdef FROM pg_indexes
+        WHERE schemaname = 'public' AND tablename <> 'schema_history'
+        ORDER BY 1, 2, 3
+    """
+    assert run_sql(database_url, query) == run_sql(empty_database_url, query)
+
+
+def test_the_history_can_be_walked_back(empty_database_url: str) -> None:
+    migrate(lambda: parse_url(empty_database_url, "X"))
+    _downgrade(empty_database_url)
+    left = """
+        SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace
+          AND relkind = 'r'
+        UNION ALL
+        SELECT proname FROM pg_proc WHERE pronamespace = 'public'::regnamespace
+    """
+    assert run_sql(empty_database_url, left) == [("schema_history",)]
+    assert migrate(lambda: parse_url(empty_database_url, "X")) == MigrationResult(None, HEAD)
+
+
+def test_it_waits_for_a_server_that_is_not_up() -> None:
+    waits: list[float] = []
+    address = DatabaseAddress("127.0.0.1", free_port(), "d", "u", "p")
+    with pytest.raises(DatabaseUnreachable):
+        migrate(lambda: address, sleep=waits.append)
+    assert waits == [3] * 9
+
+
+def test_it_goes_on_when_the_server_comes_up(empty_database_url: str) -> None:
+    addresses = [
+        DatabaseAddress("127.0.0.1", free_port(), "d", "u", "p"),
+        parse_url(empty_database_url, "X"),
+    ]
+    result = migrate(lambda: addresses.pop(0), sleep=lambda seconds: None)
+    assert result == MigrationResult(None, HEAD)
+
+
+def test_a_refused_login_is_not_tried_again(empty_database_url: str) -> None:
+    good = parse_url(empty_database_url, "X")
+    wrong = DatabaseAddress(good.host, good.port, good.database, good.username, "wrong")
+    waits: list[float] = []
+    with pytest.raises(Unavailable):
+        migrate(lambda: wrong, sleep=waits.append)
+    assert waits == []
+
+
+def test_it_can_be_switched_off(empty_database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RUN_MIGRATIONS", "false")
+    assert migrate(lambda: parse_url(empty_database_url, "X")).skipped
+    assert run_sql(empty_database_url, "SELECT relname FROM pg_class WHERE relname = 'users'") == []
+
+
+def test_the_seeded_roles_have_their_permissions(database: Database) -> None:
+    query = text(
+        "SELECT permission, array_agg(role ORDER BY role) AS granted FROM role_permissions"
+        " GROUP BY permission"
+    )
+    rows = database.read(lambda connection: connection.execute(query).all())
+    assert {row.permission: row.granted for row in rows} == {
+        "media:read": ["admin", "agent", "farmer", "sponsor", "warehouse_manager"],
+        "media:write": ["admin", "agent", "farmer", "warehouse_manager"],
+        "media:read_all": ["admin"],
+        "users:read": ["admin"],
+        "users:write": ["admin"],
+    }
+
+
+def _downgrade(url: str) -> None:
+    from pathlib import Path
+
+    from alembic import command
+    from alembic.config import Config
+
+    import migrations
+
+    settings = Config()
+    settings.set_main_option("script_location", str(Path(migrations.__path__[0])))
+    engine = create_engine(url.replace("postgresql://", "postgresql+pg8000://"))
+    with engine.begin() as connection:
+        settings.attributes["connection"] = connection
+        command.downgrade(settings, "base")
+    engine.dispose()

@@ -1,0 +1,157 @@
+"""An S3 server on loopback for tests: moto behind the storage gate, in a thread.
+
+    with run_s3() as s3:
+        storage = S3Storage(s3.place("originals"), s3.credentials)
+
+moto is called in process instead of by its own server, which needs Flask and a dozen more.
+"""
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from concurrent.futures import Future
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import boto3
+from aiohttp import web
+from botocore.awsrequest import AWSPreparedRequest
+from botocore.compat import HTTPHeaders
+from botocore.config import Config
+from moto.backends import get_backend
+from moto.core.botocore_stubber import BotocoreStubber
+from moto.core.models import DEFAULT_ACCOUNT_ID
+
+from fieldgate.storage.settings import Place
+from fieldgate.storage.sigv4 import Credentials
+from local.faults import Faults
+from local.s3_gate import MAX_SPOOL_BYTES, create_gate
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+REGION = "eu-west-1"
+ORIGINALS = "originals"
+MEDIA = "media"
+
+
+@dataclass
+class LocalS3:
+    """The running server. `ahead` moves the gate's clock, so that nobody waits for an expiry."""
+
+    endpoint: str
+    faults: Faults
+    credentials: Credentials
+    region: str = REGION
+    ahead: timedelta = field(default_factory=timedelta)
+
+    def now(self) -> datetime:
+        return datetime.now(UTC) + self.ahead
+
+    def place(self, bucket: str) -> Place:
+        return Place(bucket, self.region, self.endpoint, self.endpoint, path_style=True)
+
+    def environment(self) -> dict[str, str]:
+        """Return the settings that make `fieldgate.storage` use this server."""
+        return {
+            "STORAGE_BUCKET": ORIGINALS,
+            "MEDIA_BUCKET": MEDIA,
+            "STORAGE_ENDPOINT": self.endpoint,
+            "STORAGE_REGION": self.region,
+            "STORAGE_ACCESS_KEY": self.credentials.access_key,
+            "STORAGE_SECRET_KEY": self.credentials.secret_key,
+        }
+
+    def client(self, **config: Any) -> "S3Client":
+        """Return boto3's client, going through the gate; `config` as botocore's Config takes it."""
+        return boto3.client(
+            "s3",
+            endpoint_url=self.endpoint,
+            region_name=self.region,
+            aws_access_key_id=self.credentials.access_key,
+            aws_secret_access_key=self.credentials.secret_key,
+            config=Config(**{"retries": {"total_max_attempts": 1}} | config),
+        )
+
+    def stored(self, bucket: str) -> dict[str, bytes]:
+        """Return key and bytes of all that is in `bucket`, asking moto itself."""
+        return {key: found.value for key, found in _moto().buckets[bucket].keys.items()}
+
+    def reset(self, buckets: Sequence[str] = (ORIGINALS, MEDIA)) -> None:
+        """Begin anew: empty buckets, no faults, the clock right."""
+        self.ahead = timedelta()
+        self.faults.set("s3", "down", 0)
+        _moto().reset()
+        for bucket in buckets:
+            _moto().create_bucket(bucket, self.region)
+
+
+@contextmanager
+def run_s3() -> Iterator[LocalS3]:
+    """Serve the buckets `originals` and `media` until the block is left."""
+    s3 = LocalS3("", Faults(), Credentials("AKIAFIELDGATE", "a-secret/of+tests"))
+    started: Future[Callable[[], object]] = Future()
+    thread = threading.Thread(target=lambda: asyncio.run(_serve(s3, started)), name="s3-gate")
+    thread.start()
+    try:
+        stop = started.result(timeout=10)
+        s3.reset()
+        try:
+            yield s3
+        finally:
+            stop()
+    finally:
+        thread.join()
+        _moto().reset()
+
+
+async def _serve(s3: LocalS3, started: "Future[Callable[[], object]]") -> None:
+    """Serve until what `started` gets is called."""
+    loop = asyncio.get_running_loop()
+    stopped = asyncio.Event()
+    secrets = {s3.credentials.access_key: s3.credentials.secret_key}
+    upstream = web.Application(client_max_size=MAX_SPOOL_BYTES)
+    upstream.router.add_route("*", "/{path:.*}", _ask_moto)
+    async with _listening(upstream) as address:
+        gate = create_gate(
+            address, secrets.get, faults=s3.faults, clock=s3.now, region=s3.region, slow_seconds=0
+        )
+        async with _listening(gate) as s3.endpoint:
+            started.set_result(partial(loop.call_soon_threadsafe, stopped.set))
+            await stopped.wait()
+
+
+@asynccontextmanager
+async def _listening(application: web.Application) -> AsyncIterator[str]:
+    runner = web.AppRunner(application, access_log=None, shutdown_timeout=0)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        host, port = runner.addresses[0][:2]
+        yield f"http://{host}:{port}"
+    finally:
+        await runner.cleanup()
+
+
+async def _ask_moto(request: web.Request) -> web.Response:
+    headers = HTTPHeaders()
+    for name, value in request.headers.items():
+        headers[name] = "s3.amazonaws.com" if name == "Host" else value
+    url = f"https://s3.amazonaws.com{request.raw_path}"
+    body = await request.read()
+    prepared = AWSPreparedRequest(request.method, url, headers, body, stream_output=False)
+    answer = BotocoreStubber().process_request(prepared)
+    assert answer is not None
+    status, found, content = answer
+    return web.Response(
+        status=status,
+        body=content.encode() if isinstance(content, str) else content,
+        headers={name: str(value) for name, value in found.items()},
+    )
+
+
+def _moto() -> Any:
+    return get_backend("s3")[DEFAULT_ACCOUNT_ID]["aws"]
