@@ -4,8 +4,10 @@ import argparse
 import asyncio
 import sys
 
+from local import demo
 from local.api_resources import UnsupportedLocally
 from local.child import ServerFailed
+from local.stack import StackSettings, serve
 
 
 def main() -> int:
@@ -15,13 +17,9 @@ def main() -> int:
     command = parser.parse_args().command
     try:
         if command == "up":
-            from local.stack import StackSettings, serve
-
             asyncio.run(serve(StackSettings.from_environment()))
             return 0
-        from local.demo import run
-
-        return asyncio.run(run())
+        return asyncio.run(demo.run())
     except (ServerFailed, UnsupportedLocally) as failure:
         print(f"\n{failure}", file=sys.stderr)
         return 1

@@ -59,13 +59,7 @@ class FrontDoor:
 
     async def functions(self, _request: web.Request) -> web.Response:
         """Say what each function has done so far; those never called have zeros."""
-        measured = {row["name"]: row for row in summarise(self._places.invocations)}
-        rows = []
-        for name in sorted(self._handlers()):
-            empty = dict.fromkeys(("invocations", "errors", "coldStarts"), 0)
-            empty |= dict.fromkeys(("initMs", "p50Ms", "p99Ms", "maxMemoryMb"))
-            rows.append(measured.get(name, {"name": name, **empty}))
-        return web.json_response(rows)
+        return web.json_response(summarise(self._places.invocations, self._handlers()))
 
     async def queues(self, _request: web.Request) -> web.Response:
         """Say what waits in each queue, is being worked on, and lies in its dead letters."""

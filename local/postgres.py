@@ -23,7 +23,7 @@ from pathlib import Path
 from pwd import getpwnam, struct_passwd
 from typing import ClassVar
 
-import psutil  # type: ignore[import-untyped]
+import psutil
 
 from local.child import Server, ServerFailed, spawn, wait_until_ready
 

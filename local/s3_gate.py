@@ -66,12 +66,12 @@ def create_gate(
             body = await request.read()
             _check_body(received, body)
         except Refused as refusal:
-            return _answer(refusal, request.path)
+            return _answer(refusal, request.rel_url.raw_path)
         return await _forward(request, upstream, body)
 
     gate = web.Application(client_max_size=MAX_SPOOL_BYTES)
     gate.cleanup_ctx.append(_upstream_session)
-    gate.router.add_route("*", "/{path:.*}", handle)
+    gate.router.add_route("*", r"/{path:[\s\S]*}", handle)
     return gate
 
 
@@ -96,7 +96,7 @@ async def _suffer(request: web.Request, faults: Faults, slow_seconds: float) -> 
 
 def _received(request: web.Request) -> Received:
     path, _, query = request.raw_path.partition("?")
-    if not path.startswith("/"):
+    if not path.startswith("/") or not request.raw_path.isascii():
         raise Refused(400, "InvalidURI", "Couldn't parse the specified URI.")
     headers = [(name.lower(), value) for name, value in request.headers.items()]
     return Received(request.method, path, query, headers)
@@ -186,7 +186,7 @@ async def _forward(request: web.Request, upstream: str, body: bytes) -> web.Stre
         )
     except aiohttp.ClientConnectionError:
         refusal = Refused(503, "ServiceUnavailable", "The local S3 server does not answer.")
-        return _answer(refusal, request.path)
+        return _answer(refusal, request.rel_url.raw_path)
     async with answer:
         return await _pass_back(request, answer)
 

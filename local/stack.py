@@ -7,6 +7,7 @@ database always belong together.
 import asyncio
 import contextlib
 import errno
+import json
 import os
 import shutil
 import signal
@@ -112,6 +113,7 @@ async def running(settings: StackSettings) -> AsyncIterator[None]:
             database.close()
         front_door = FrontDoor(cloud, deployment, places, faults)
         await _serve(stack, front_door.application(), settings.port)
+        _describe(settings, cloud, proxied, valkey.url)
         watcher = asyncio.create_task(_follow_sources(cloud, deployment))
         stack.push_async_callback(_cancelled, watcher)
         yield
@@ -191,6 +193,20 @@ def _parameters(settings: StackSettings, cloud: Cloud, database_url: str) -> dic
         "CommitSha": _commit(),
         "BuildDate": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     }
+
+
+def _describe(settings: StackSettings, cloud: Cloud, database_url: str, cache_url: str) -> None:
+    """Leave the servers' addresses for whoever wants a look with a client of their own."""
+    description = {
+        "url": settings.url,
+        "storage": settings.storage_url,
+        "cloud": cloud.url,
+        "database": database_url,
+        "cache": cache_url,
+    }
+    file = settings.data / "stack.json"
+    file.touch(mode=0o600)
+    file.write_text(json.dumps(description, indent=2))
 
 
 async def _serve(stack: AsyncExitStack, app: web.Application, port: int) -> None:

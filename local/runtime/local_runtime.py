@@ -44,7 +44,8 @@ def _peak_memory_mb() -> float:
 
 
 def _record(**values: Any) -> None:
-    line = json.dumps({"name": os.environ["LOCAL_HANDLER"].removesuffix(".handler"), **values})
+    name = os.environ["LOCAL_HANDLER"].removesuffix(".handler")
+    line = json.dumps({"name": name, "pid": os.getpid(), **values})
     file = os.open(os.environ["LOCAL_INVOCATIONS"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     try:
         os.write(file, f"{line}\n".encode())

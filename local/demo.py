@@ -1,0 +1,222 @@
+"""`make demo`: a photo's way from a phone to finished pictures, told as it happens."""
+
+import asyncio
+import io
+import os
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+from PIL import Image
+from PIL.ExifTags import IFD
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+from rich.table import Table
+
+from local.accounts import PASSWORD, PHONES
+from local.child import ServerFailed
+from local.sample_photo import camera_jpeg
+from local.stack import StackSettings
+from local.template import ROOT
+
+CONTENT_TYPES = {
+    ".jpg": "image/jpeg",
+    ".jpeg": "image/jpeg",
+    ".png": "image/png",
+    ".webp": "image/webp",
+}
+PIECE_BYTES = 64 * 1024
+READY_SECONDS = 60
+
+
+class DemoFailed(ServerFailed):
+    """The story ended early; the message says where."""
+
+
+@dataclass
+class Story:
+    """What happened so far, and how long each step took."""
+
+    console: Console = field(default_factory=Console)
+    steps: list[tuple[str, float]] = field(default_factory=list)
+
+    @contextmanager
+    def step(self, title: str) -> Iterator[None]:
+        """Tell a step, and time it."""
+        self.console.print(f"[bold]{title}[/bold]")
+        began = time.monotonic()
+        yield
+        self.steps.append((title, time.monotonic() - began))
+
+
+async def run() -> int:
+    """Tell the story against a stack that runs, or one started for it; returns the exit code."""
+    settings = StackSettings.from_environment()
+    name, photo = _photo()
+    story = Story()
+    async with (
+        _stack(settings, story),
+        httpx.AsyncClient(base_url=settings.url, timeout=30) as phone,
+    ):
+        media = await _upload(phone, story, name, photo)
+        pictures = await _download(phone, story, media)
+    _show(story, name, photo, media, pictures)
+    return 0
+
+
+async def _upload(
+    phone: httpx.AsyncClient, story: Story, name: str, photo: bytes
+) -> dict[str, Any]:
+    with story.step("An agent logs in"):
+        credentials = {"identifier": PHONES["agent"], "password": PASSWORD}
+        tokens = _data(await phone.post("/api/v1/auth/login", json=credentials))
+        phone.headers["Authorization"] = f"Bearer {tokens['accessToken']}"
+        story.console.print(f"  {tokens['user']['name']}, {tokens['user']['phone']}")
+    with story.step("The phone asks where to send the photo"):
+        wish = {
+            "folder": "farmers",
+            "filename": name,
+            "contentType": CONTENT_TYPES.get(Path(name).suffix.lower(), "unknown"),
+            "size": len(photo),
+        }
+        upload = _data(await phone.post("/api/v1/uploads/presign", json=wish))
+        story.console.print(f"  media {upload['mediaId']}, until {upload['expiresAt']}")
+    with story.step("and sends it straight to storage"):
+        async with httpx.AsyncClient(timeout=60) as storage:
+            answer = await storage.request(
+                upload["method"],
+                upload["url"],
+                headers=upload["headers"],
+                content=_pieces(story.console, photo),
+            )
+        if answer.is_error:
+            raise DemoFailed(f"Storage refused the photo: {answer.status_code} {answer.text}")
+    with story.step("Storage's event wakes the image function"):
+        return await _processed(phone, upload["mediaId"])
+
+
+async def _processed(phone: httpx.AsyncClient, media_id: str) -> dict[str, Any]:
+    give_up = time.monotonic() + READY_SECONDS
+    while time.monotonic() < give_up:
+        media = _data(await phone.get(f"/api/v1/media/{media_id}"))
+        if media["state"] == "rejected":
+            raise DemoFailed(f"The photo was rejected: {media['rejectedReason']}")
+        if media["state"] == "ready":
+            return media
+        await asyncio.sleep(0.1)
+    raise DemoFailed(f"The photo is not ready after {READY_SECONDS} s.")
+
+
+async def _download(
+    phone: httpx.AsyncClient, story: Story, media: dict[str, Any]
+) -> dict[str, Path]:
+    folder = ROOT / ".local/demo"
+    folder.mkdir(parents=True, exist_ok=True)
+    pictures = {}
+    with story.step("The app fetches the finished pictures"):
+        for name, variant in media["variants"].items():
+            # Without the token: the address itself is signed.
+            answer = await phone.get(variant["url"], headers={"Authorization": ""})
+            answer.raise_for_status()
+            pictures[name] = folder / f"{name}.jpg"
+            pictures[name].write_bytes(answer.content)
+    return pictures
+
+
+async def _pieces(console: Console, photo: bytes) -> AsyncIterator[bytes]:
+    columns = (TextColumn("  {task.description}"), BarColumn(), DownloadColumn())
+    with Progress(*columns, TransferSpeedColumn(), console=console) as progress:
+        task = progress.add_task("upload", total=len(photo))
+        for start in range(0, len(photo), PIECE_BYTES):
+            piece = photo[start : start + PIECE_BYTES]
+            yield piece
+            progress.advance(task, len(piece))
+
+
+@asynccontextmanager
+async def _stack(settings: StackSettings, story: Story) -> AsyncIterator[None]:
+    """Use the stack that answers at the address, or run one for as long as this lasts."""
+    if await _is_running(settings):
+        story.console.print(f"Using the stack that runs at {settings.url}")
+        yield
+        return
+    with story.step("The local stack starts"):
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "local", "up"), stdout=asyncio.subprocess.PIPE
+        )
+        assert process.stdout is not None
+        # Its steps go to our terminal by themselves; on its output it says only that it's ready.
+        ready = await process.stdout.readline()
+    try:
+        if not ready:
+            raise DemoFailed("The local stack did not start; it says why above.")
+        yield
+    finally:
+        if process.returncode is None:
+            process.send_signal(signal.SIGTERM)
+        await process.wait()
+
+
+async def _is_running(settings: StackSettings) -> bool:
+    async with httpx.AsyncClient(timeout=5) as client:
+        try:
+            answer = await client.get(f"{settings.url}/_local/functions")
+        except httpx.HTTPError:
+            return False
+    return answer.status_code == 200
+
+
+def _photo() -> tuple[str, bytes]:
+    chosen = os.environ.get("PHOTO")
+    if not chosen:
+        return "IMG_0042.jpg", camera_jpeg()
+    path = Path(chosen).expanduser()
+    try:
+        return path.name, path.read_bytes()
+    except OSError as error:
+        raise DemoFailed(f"PHOTO={chosen} can't be read: {error.strerror}") from None
+
+
+def _data(answer: httpx.Response) -> dict[str, Any]:
+    """Return the envelope's data, or end the story with the API's own words."""
+    body = answer.json()
+    if answer.is_error:
+        error = body.get("error", body)
+        details = "".join(f"\n  {d['field']}: {d['message']}" for d in error.get("details", []))
+        raise DemoFailed(
+            f"{answer.request.method} {answer.request.url.path} was answered with "
+            f"{answer.status_code} {error.get('code', '')}: {error.get('message', '')}{details}"
+        )
+    data: dict[str, Any] = body["data"]
+    return data
+
+
+def _show(
+    story: Story, name: str, photo: bytes, media: dict[str, Any], pictures: dict[str, Path]
+) -> None:
+    table = Table("", "picture", "pixels", "bytes", "metadata", title="What went in, what came out")
+    table.add_row("in", name, *_described(photo))
+    for variant, path in pictures.items():
+        shown = str(path.relative_to(ROOT))
+        table.add_row(variant, shown, *_described(path.read_bytes()))
+    story.console.print(table)
+    times = Table("step", "seconds", title="How long it took")
+    for title, seconds in story.steps:
+        times.add_row(title, f"{seconds:.2f}")
+    story.console.print(times)
+    story.console.print(f"[green]Done.[/green] The media is {media['state']}: {media['id']}")
+
+
+def _described(picture: bytes) -> tuple[str, str, str]:
+    with Image.open(io.BytesIO(picture)) as image:
+        exif = image.getexif()
+        found = [f"EXIF ({len(exif)} tags)"] if exif else []
+        found += ["GPS position"] if exif.get_ifd(IFD.GPSInfo) else []
+        found += [key for key in ("icc_profile", "comment", "xmp") if image.info.get(key)]
+        return f"{image.width} x {image.height}", f"{len(picture):,}", ", ".join(found) or "none"

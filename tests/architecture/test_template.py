@@ -1,0 +1,204 @@
+"""template.yaml and the source tree say the same, and nothing is left without an owner."""
+
+import ast
+import json
+from typing import Any
+
+import pytest
+
+from local import template as sam
+from local.api_resources import UnsupportedLocally, expand_http_apis
+from local.expanded_template import expanded
+from local.supported import check_supported
+from local.template import ROOT, Template
+
+# Every route that answers without a token, and why it must.
+PUBLIC = {
+    "POST /api/v1/auth/login": "whoever logs in has no token yet",
+    "GET /.well-known/jwks.json": "public keys, for whoever verifies our tokens",
+    "GET /health": "monitors have no account",
+    "GET /health/version": "monitors have no account",
+    "GET /generate_204": "a phone asks it before it trusts the network",
+    "HEAD /generate_204": "a phone asks it before it trusts the network",
+    "$default": "says 404 to whatever no function has",
+}
+
+
+@pytest.fixture(scope="module")
+def source() -> Template:
+    return sam.read_template()
+
+
+@pytest.fixture(scope="module")
+def deployed() -> Template:
+    return expanded()
+
+
+@pytest.fixture(scope="module")
+def resources(deployed: Template) -> dict[str, dict[str, Any]]:
+    """Everything in the expanded template, with the API's routes written out."""
+    written_out: Template = json.loads(json.dumps(deployed))
+    expand_http_apis(written_out)
+    resources: dict[str, dict[str, Any]] = written_out["Resources"]
+    return resources
+
+
+def of_type(resources: dict[str, dict[str, Any]], kind: str) -> dict[str, dict[str, Any]]:
+    return {n: r.get("Properties", {}) for n, r in resources.items() if r["Type"] == kind}
+
+
+def test_every_entry_has_a_module_and_every_module_an_entry(source: Template) -> None:
+    entries = {properties["Handler"] for _, properties in sam.resources(source, sam.FUNCTION)}
+    modules = set()
+    for path in (ROOT / "functions").rglob("*.py"):
+        for node in ast.parse(path.read_text()).body:
+            targets = node.targets if isinstance(node, ast.Assign) else [node]
+            names = {getattr(target, "id", getattr(target, "name", None)) for target in targets}
+            if "handler" in names:
+                module = path.relative_to(ROOT / "functions").with_suffix("")
+                modules.add(f"{'.'.join(module.parts)}.handler")
+    assert entries == modules
+
+
+def test_every_route_has_an_authorizer_or_a_reason(resources: dict[str, dict[str, Any]]) -> None:
+    routes = of_type(resources, "AWS::ApiGatewayV2::Route").values()
+    open_routes = {route["RouteKey"] for route in routes if "AuthorizerId" not in route}
+    assert open_routes == set(PUBLIC)
+    assert all(
+        route["AuthorizationType"] == "CUSTOM"
+        for route in routes
+        if route["RouteKey"] not in PUBLIC
+    )
+
+
+def test_every_queue_has_a_consumer_dead_letters_and_an_alarm(
+    resources: dict[str, dict[str, Any]],
+) -> None:
+    queues = of_type(resources, "AWS::SQS::Queue")
+    consumed = {
+        mapping["EventSourceArn"]["Fn::GetAtt"][0]: mapping
+        for mapping in of_type(resources, "AWS::Lambda::EventSourceMapping").values()
+    }
+    alarmed = {
+        dimension["Value"]["Fn::GetAtt"][0]
+        for alarm in of_type(resources, "AWS::CloudWatch::Alarm").values()
+        for dimension in alarm["Dimensions"]
+        if dimension["Name"] == "QueueName"
+    }
+    dead_letter_queues = {
+        queue["RedrivePolicy"]["deadLetterTargetArn"]["Fn::GetAtt"][0]
+        for queue in queues.values()
+        if "RedrivePolicy" in queue
+    }
+    assert queues.keys() == alarmed
+    assert queues.keys() - dead_letter_queues == consumed.keys()
+    for name in consumed:
+        assert "RedrivePolicy" in queues[name]
+
+
+def test_a_message_is_not_seen_again_while_it_is_worked_on(
+    resources: dict[str, dict[str, Any]],
+) -> None:
+    for mapping in of_type(resources, "AWS::Lambda::EventSourceMapping").values():
+        queue = resources[mapping["EventSourceArn"]["Fn::GetAtt"][0]]["Properties"]
+        function = resources[mapping["FunctionName"]["Ref"]]["Properties"]
+        assert queue["VisibilityTimeout"] >= 6 * function["Timeout"]
+        assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+
+
+def test_every_function_has_its_own_log_kept_for_14_days(
+    resources: dict[str, dict[str, Any]],
+) -> None:
+    groups = of_type(resources, "AWS::Logs::LogGroup")
+    assert all(group["RetentionInDays"] == 14 for group in groups.values())
+    functions = of_type(resources, "AWS::Lambda::Function")
+    logs = [function["LoggingConfig"]["LogGroup"]["Ref"] for function in functions.values()]
+    assert len(set(logs)) == len(functions)
+    assert set(logs) <= groups.keys()
+
+
+def test_every_function_has_its_own_role_and_no_permission_is_a_wildcard(
+    resources: dict[str, dict[str, Any]],
+) -> None:
+    functions = of_type(resources, "AWS::Lambda::Function")
+    roles = {function["Role"]["Fn::GetAtt"][0] for function in functions.values()}
+    assert len(roles) == len(functions)
+    policies = [
+        policy["PolicyDocument"]
+        for role in of_type(resources, "AWS::IAM::Role").values()
+        for policy in role.get("Policies", [])
+    ]
+    managed = of_type(resources, "AWS::IAM::ManagedPolicy").values()
+    policies += [policy["PolicyDocument"] for policy in managed]
+    assert policies
+    for policy in policies:
+        for statement in policy["Statement"]:
+            actions = statement["Action"]
+            for action in [actions] if isinstance(actions, str) else actions:
+                assert "*" not in action
+            assert statement["Resource"] != "*"
+
+
+def test_every_bucket_is_private_encrypted_and_tls_only(
+    resources: dict[str, dict[str, Any]],
+) -> None:
+    buckets = of_type(resources, "AWS::S3::Bucket")
+    policies = of_type(resources, "AWS::S3::BucketPolicy").values()
+    tls_only = {
+        policy["Bucket"]["Ref"]
+        for policy in policies
+        for statement in policy["PolicyDocument"]["Statement"]
+        if statement["Effect"] == "Deny"
+        and statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+    }
+    assert buckets.keys() == tls_only
+    for bucket in buckets.values():
+        assert set(bucket["PublicAccessBlockConfiguration"].values()) == {True}
+        assert bucket["BucketEncryption"]
+
+
+def test_http_functions_answer_before_the_gateway_gives_up(
+    resources: dict[str, dict[str, Any]],
+) -> None:
+    for integration in of_type(resources, "AWS::ApiGatewayV2::Integration").values():
+        name = integration["IntegrationUri"]["Fn::Sub"].rpartition("${")[2].partition(".Arn")[0]
+        # The database may take 9 s to say that it is down.
+        assert 10 < resources[name]["Properties"].get("Timeout", 3) + 0.5 < 30
+
+
+def test_the_template_stays_well_under_the_limit_of_resources(deployed: Template) -> None:
+    assert len(deployed["Resources"]) < 400
+
+
+@pytest.mark.parametrize("environment", ["local", "dev", "staging", "production"])
+def test_every_environment_has_its_parameters(source: Template, environment: str) -> None:
+    given = sam.read_parameters(environment)
+    assert given["Environment"] == environment
+    assert given.keys() <= source["Parameters"].keys()
+
+
+def test_production_leaves_migrations_to_a_step_of_their_own() -> None:
+    assert sam.read_parameters("production")["RunMigrations"] == "false"
+
+
+def test_an_unknown_property_stops_the_local_deployment_by_name(
+    resources: dict[str, dict[str, Any]],
+) -> None:
+    template = {"Resources": json.loads(json.dumps(resources))}
+    check_supported(template)
+    queue = template["Resources"]["MediaUploadedQueue"]["Properties"]
+    queue["ReceiveMessageWaitTimeSeconds"] = 20
+    template["Resources"]["Table"] = {"Type": "AWS::DynamoDB::Table"}
+    with pytest.raises(UnsupportedLocally) as refusal:
+        check_supported(template)
+    assert "MediaUploadedQueue (AWS::SQS::Queue): ReceiveMessageWaitTimeSeconds" in str(
+        refusal.value
+    )
+    assert "Table: resources of type AWS::DynamoDB::Table" in str(refusal.value)
+
+
+def test_every_function_has_a_sample_event(source: Template) -> None:
+    functions = {
+        properties["Handler"].split(".")[1] for _, properties in sam.resources(source, sam.FUNCTION)
+    }
+    assert {path.stem for path in (ROOT / "events").glob("*.json")} == functions

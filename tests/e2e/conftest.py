@@ -1,0 +1,186 @@
+"""The local stack, started as a person would, driven as a phone would."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import boto3
+import httpx
+import pytest
+
+from local.accounts import PASSWORD, PHONES
+from local.cloud import ACCOUNT, SECRET
+from local.stack import StackSettings
+from local.template import REGION, ROOT
+from tests.conftest import free_port
+
+START_SECONDS = 60
+WAIT_SECONDS = 40
+
+
+def wait_for[T](condition: Callable[[], T | None], seconds: float = WAIT_SECONDS) -> T:
+    """Ask until there is an answer, and fail when there is none in time."""
+    give_up = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < give_up, "waited in vain"
+        time.sleep(0.05)
+    return found
+
+
+@dataclass
+class Stack:
+    """A stack that says it is ready; `log` is what it told the terminal."""
+
+    process: subprocess.Popen[str]
+    settings: StackSettings
+    log: Path
+
+    @property
+    def url(self) -> str:
+        return self.settings.url
+
+    @contextmanager
+    def phone(self, role: str) -> Iterator[httpx.Client]:
+        """Yield a client signed in as the account of a role."""
+        credentials = {"identifier": PHONES[role], "password": PASSWORD}
+        with httpx.Client(base_url=self.url, timeout=30) as client:
+            answer = client.post("/api/v1/auth/login", json=credentials)
+            token = answer.json()["data"]["accessToken"]
+            client.headers["Authorization"] = f"Bearer {token}"
+            yield client
+
+    def break_(self, target: str, mode: str, seconds: float) -> None:
+        """Break a dependency, or mend it with 0 seconds."""
+        fault = {"target": target, "mode": mode, "seconds": seconds}
+        answer = httpx.post(f"{self.url}/_local/faults", json=fault)
+        assert answer.status_code == 202, answer.text
+
+    def function(self, name: str) -> dict[str, Any]:
+        """Return what the stack measured of one function."""
+        rows = httpx.get(f"{self.url}/_local/functions").json()
+        return next(row for row in rows if row["name"] == name)
+
+    def queue(self, name: str) -> dict[str, int]:
+        rows = httpx.get(f"{self.url}/_local/queues").json()
+        return next(row for row in rows if row["name"] == name)
+
+    def client(self, service: str) -> Any:
+        """Return a client of the local cloud."""
+        description = json.loads((self.settings.data / "stack.json").read_text())
+        return boto3.client(
+            service,  # type: ignore[call-overload]
+            endpoint_url=description["cloud"],
+            region_name=REGION,
+            aws_access_key_id=ACCOUNT,
+            aws_secret_access_key=SECRET,
+        )
+
+
+def free_port_pair() -> int:
+    """Return a free port whose next one is free as well: the front door's and storage's."""
+    return wait_for(lambda: _pair(free_port()))
+
+
+def _pair(port: int) -> int | None:
+    return port if port < 65000 and _is_free(port + 1) else None
+
+
+def _is_free(port: int) -> bool:
+    import socket
+
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) != 0
+
+
+def start(port: int, log: IO[str]) -> subprocess.Popen[str]:
+    """Start `make up`'s command."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "local", "up"],
+        cwd=ROOT,
+        env=os.environ | environment(port),
+        stdout=subprocess.PIPE,
+        stderr=log,
+        text=True,
+    )
+
+
+def environment(port: int) -> dict[str, str]:
+    return {
+        "PORT": str(port),
+        "DATA_DIR": str(ROOT / f".local/test-{port}"),
+        "PYTHONPATH": "functions:layers/common:.",
+    }
+
+
+@contextmanager
+def running_stack(directory: Path) -> Iterator[Stack]:
+    """Run a stack of its own, and see that it ends as it should."""
+    port = free_port_pair()
+    log = directory / f"stack-{port}.log"
+    with log.open("w") as output, start(port, output) as process:
+        try:
+            assert process.stdout is not None
+            line = process.stdout.readline().strip()
+            assert line == f"ready http://127.0.0.1:{port}", log.read_text()
+            settings = StackSettings(port, Path(environment(port)["DATA_DIR"]))
+            yield Stack(process, settings, log)
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.wait(START_SECONDS)
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """One stack for all tests that leave it as they found it."""
+    with running_stack(tmp_path_factory.mktemp("stack")) as stack:
+        yield stack
+    assert stack.process.returncode == 0, stack.log.read_text()
+
+
+@pytest.fixture
+def agent(stack: Stack) -> Iterator[httpx.Client]:
+    """A phone on which the agent is signed in."""
+    with stack.phone("agent") as client:
+        yield client
+
+
+def presign(phone: httpx.Client, photo: bytes, **wish: Any) -> dict[str, Any]:
+    """Ask for leave to send `photo`; returns the answer's data."""
+    body = {
+        "folder": "farmers",
+        "filename": "leaf.jpg",
+        "contentType": "image/jpeg",
+        "size": len(photo),
+    } | wish
+    answer = phone.post("/api/v1/uploads/presign", json=body)
+    assert answer.status_code == 201, answer.text
+    data: dict[str, Any] = answer.json()["data"]
+    return data
+
+
+def send(upload: dict[str, Any], body: bytes, **headers: str) -> httpx.Response:
+    """Send a photo to storage as the answer to `presign` says, headers changed as given."""
+    changed = upload["headers"] | {
+        name.replace("_", "-").title(): value for name, value in headers.items()
+    }
+    # A client that sets the length itself, as phones' do.
+    changed = {name: value for name, value in changed.items() if name != "Content-Length"}
+    return httpx.request(upload["method"], upload["url"], headers=changed, content=body, timeout=30)
+
+
+def finished(phone: httpx.Client, media_id: str) -> dict[str, Any]:
+    """Wait until a media is ready or rejected."""
+
+    def look() -> dict[str, Any] | None:
+        media: dict[str, Any] = phone.get(f"/api/v1/media/{media_id}").json()["data"]
+        return media if media["state"] in {"ready", "rejected"} else None
+
+    return wait_for(look)
