@@ -55,7 +55,8 @@ bench: .venv/synced ## Measure what the documentation claims
 	$(PYTHON) -m benchmarks.photo_memory
 
 $(UV):
-	python3 -m venv .uv
+	@python3 -m venv .uv || { rm -rf .uv; echo "python3 can't make virtual environments;" \
+		"on Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
 	.uv/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 
 .venv/synced: $(UV) uv.lock

@@ -20,6 +20,9 @@ def main() -> int:
             asyncio.run(serve(StackSettings.from_environment()))
             return 0
         return asyncio.run(demo.run())
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        print("\nstopped", file=sys.stderr)
+        return 130
     except (ServerFailed, UnsupportedLocally) as failure:
         print(f"\n{failure}", file=sys.stderr)
         return 1

@@ -80,17 +80,27 @@ def spawn(
     without stopping it, the kernel sends it `stop_signal` (Linux only). `user` is who it runs as
     where we are root; `environment` is all of its environment, ours when not given.
     """
-    launcher = [sys.executable, "-I", "-S", __file__, str(os.getpid()), str(int(stop_signal))]
-    launcher += [str(user.pw_uid), str(user.pw_gid)] if user else ["-", "-"]
     with log.open("ab") as output:
         return subprocess.Popen(
-            [*launcher, *command],
+            tied(command, stop_signal=stop_signal, user=user),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
             env=environment,
         )
+
+
+def tied(
+    command: Sequence[str],
+    *,
+    stop_signal: signal.Signals = signal.SIGTERM,
+    user: "struct_passwd | None" = None,
+) -> list[str]:
+    """Return the command line under which `command` gets `stop_signal` when we die."""
+    launcher = [sys.executable, "-I", "-S", __file__, str(os.getpid()), str(int(stop_signal))]
+    launcher += [str(user.pw_uid), str(user.pw_gid)] if user else ["-", "-"]
+    return [*launcher, *command]
 
 
 def wait_until_ready(

@@ -7,7 +7,7 @@ import signal
 import sys
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,17 +20,12 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, Trans
 from rich.table import Table
 
 from local.accounts import PASSWORD, PHONES
-from local.child import ServerFailed
+from local.child import ServerFailed, tied
 from local.sample_photo import camera_jpeg
 from local.stack import StackSettings
 from local.template import ROOT
+from uploads.file_rules import PHOTO_TYPES
 
-CONTENT_TYPES = {
-    ".jpg": "image/jpeg",
-    ".jpeg": "image/jpeg",
-    ".png": "image/png",
-    ".webp": "image/webp",
-}
 PIECE_BYTES = 64 * 1024
 READY_SECONDS = 60
 
@@ -59,6 +54,10 @@ async def run() -> int:
     """Tell the story against a stack that runs, or one started for it; returns the exit code."""
     settings = StackSettings.from_environment()
     name, photo = _photo()
+    telling = asyncio.current_task()
+    assert telling is not None
+    # Ctrl-C is asyncio's own; being asked to end otherwise must stop the stack as well.
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, telling.cancel)
     story = Story()
     async with (
         _stack(settings, story),
@@ -82,7 +81,7 @@ async def _upload(
         wish = {
             "folder": "farmers",
             "filename": name,
-            "contentType": CONTENT_TYPES.get(Path(name).suffix.lower(), "unknown"),
+            "contentType": PHOTO_TYPES.get(Path(name).suffix.lower(), "unknown"),
             "size": len(photo),
         }
         upload = _data(await phone.post("/api/v1/uploads/presign", json=wish))
@@ -146,19 +145,18 @@ async def _stack(settings: StackSettings, story: Story) -> AsyncIterator[None]:
         story.console.print(f"Using the stack that runs at {settings.url}")
         yield
         return
-    with story.step("The local stack starts"):
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "local", "up"), stdout=asyncio.subprocess.PIPE
-        )
-        assert process.stdout is not None
-        # Its steps go to our terminal by themselves; on its output it says only that it's ready.
-        ready = await process.stdout.readline()
+    process = await asyncio.create_subprocess_exec(
+        *tied([sys.executable, "-m", "local", "up"]), stdout=asyncio.subprocess.PIPE
+    )
     try:
-        if not ready:
-            raise DemoFailed("The local stack did not start; it says why above.")
+        with story.step("The local stack starts"):
+            assert process.stdout is not None
+            # Its steps go to our terminal by themselves; its output is the one line, once ready.
+            if not await process.stdout.readline():
+                raise DemoFailed("The local stack did not start; it says why above.")
         yield
     finally:
-        if process.returncode is None:
+        with suppress(ProcessLookupError):
             process.send_signal(signal.SIGTERM)
         await process.wait()
 

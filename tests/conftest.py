@@ -1,5 +1,8 @@
-"""What every test may ask for: a real PostgreSQL, a migrated database of its own, a `Database`."""
+"""What every test may ask for: a real PostgreSQL, a migrated database of its own, a `Database`,
+and the settings and surroundings of a deployed function.
+"""
 
+import json
 import os
 import shutil
 import socket
@@ -11,11 +14,13 @@ from pathlib import Path
 import pytest
 from pg8000 import dbapi
 
-from fieldgate import config
+from fieldgate import config, queues, storage, tokens
+from fieldgate.db import engine
 from fieldgate.db.engine import Database
 from fieldgate.db.migrate import migrate
 from fieldgate.db.url import parse_url
 from local.postgres import PostgresServer, start_postgres
+from tests.support.log import Log, recorded_log
 
 TEMPLATE = "migrated_template"
 MEMORY_BYTES = 1 << 30
@@ -56,6 +61,66 @@ def database(database_url: str) -> Iterator[Database]:
     database = Database(lambda: parse_url(database_url, "the test"))
     yield database
     database.close()
+
+
+@pytest.fixture(scope="session")
+def signing_keys() -> tuple[str, str]:
+    """A key pair: the text of JWT_SIGNING_KEY, and the key that JWT_PUBLIC_KEYS lists."""
+    return tokens.new_signing_key()
+
+
+@pytest.fixture
+def log() -> Iterator[Log]:
+    """What our logger writes during the test, line by line."""
+    with recorded_log() as log:
+        yield log
+
+
+@pytest.fixture
+def environment(
+    monkeypatch: pytest.MonkeyPatch, signing_keys: tuple[str, str], log: Log
+) -> Iterator[pytest.MonkeyPatch]:
+    """The settings of a deployed function, without a database; set others on what this yields.
+
+    Nothing read before is remembered, nor what is read in the test afterwards.
+    """
+    for name in ("DATABASE_URL", "ConnectionStrings__fieldgate", "DATABASE_SECRET_ARN"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in {
+        "ENVIRONMENT": "test",
+        "AWS_DEFAULT_REGION": "eu-west-1",
+        "AWS_ACCESS_KEY_ID": "testing",
+        "AWS_SECRET_ACCESS_KEY": "testing",
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "JWT_ISSUER": "https://api.fieldgate.test",
+        "JWT_AUDIENCE": "fieldgate-app",
+        "JWT_SIGNING_KEY": signing_keys[0],
+        "JWT_PUBLIC_KEYS": json.dumps({"keys": [json.loads(signing_keys[1])]}),
+    }.items():
+        monkeypatch.setenv(name, value)
+    _forget_all()
+    yield monkeypatch
+    _forget_all()
+
+
+@pytest.fixture
+def live_database(environment: pytest.MonkeyPatch, database_url: str) -> Iterator[Database]:
+    """The `Database` that functions use, on this test's own migrated database."""
+    environment.setenv("DATABASE_URL", database_url)
+    yield engine.database()
+    engine.database().close()
+
+
+def _forget_all() -> None:
+    config.forget()
+    for kept in (
+        engine.database,
+        storage._originals,
+        storage._published,
+        queues._client,
+        queues._queue_url,
+    ):
+        kept.cache_clear()
 
 
 def _memory() -> Path | None:

@@ -4,8 +4,9 @@ from sqlalchemy import select
 from starlette.responses import JSONResponse
 
 from fieldgate.db.engine import database
-from fieldgate.errors import Unavailable
+from fieldgate.errors import ConfigurationError, Unavailable
 from fieldgate.http import create_app, entry_point
+from fieldgate.observability import logger
 
 app = create_app("check_health", public=True)
 
@@ -14,7 +15,8 @@ app = create_app("check_health", public=True)
 async def check_health() -> JSONResponse:
     try:
         database().read(lambda connection: connection.scalar(select(1)))
-    except Unavailable:
+    except (Unavailable, ConfigurationError) as error:
+        logger().warning("database not reachable", extra={"reason": str(error)})
         return JSONResponse({"status": "Unhealthy"}, status_code=503)
     return JSONResponse({"status": "Healthy"})
 

@@ -51,13 +51,13 @@ def _check_bcrypt(stored_hash: str, password: str) -> Verdict:
 
 def _check_argon2(stored_hash: str, password: str) -> Verdict:
     from argon2 import PasswordHasher
-    from argon2.exceptions import InvalidHashError, VerificationError
+    from argon2.exceptions import VerificationError
     from argon2.profiles import RFC_9106_LOW_MEMORY
 
     hasher = PasswordHasher.from_parameters(RFC_9106_LOW_MEMORY)
     try:
         hasher.verify(stored_hash, password)
-    except (VerificationError, InvalidHashError):
+    except (VerificationError, ValueError):  # a damaged hash lets nobody in
         return Verdict(correct=False)
     outdated = hasher.check_needs_rehash(stored_hash)
     return Verdict(correct=True, new_hash=hasher.hash(password) if outdated else None)

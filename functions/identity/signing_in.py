@@ -4,6 +4,7 @@ import re
 
 from sqlalchemy import Connection
 
+from fieldgate import request_id
 from fieldgate.db.engine import Database
 from fieldgate.errors import Forbidden, InvalidCredentials
 from identity import store
@@ -38,6 +39,7 @@ def sign_in(database: Database, identifier: str, password: str) -> User:
         database.transact(
             lambda connection: store.replace_password_hash(connection, user, new_hash),
             actor=str(user.id),
+            request_id=request_id.current(),
         )
     return user
 

@@ -3,6 +3,7 @@
 from typing import Annotated
 from uuid import UUID
 
+from fastapi import Path
 from starlette.responses import Response
 
 from fieldgate.db.engine import database
@@ -14,9 +15,10 @@ from uploads.ownership import visible_owner
 app = create_app("delete_media")
 
 
-@app.delete("/api/v1/media/{media_id}", status_code=204)
+@app.delete("/api/v1/media/{id}", status_code=204)
 async def delete_media(
-    media_id: UUID, caller: Annotated[Caller, require("media:write")]
+    media_id: Annotated[UUID, Path(alias="id")],
+    caller: Annotated[Caller, require("media:write")],
 ) -> Response:
     deleting.delete_media(
         database(),

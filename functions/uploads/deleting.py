@@ -37,7 +37,7 @@ def delete_media(
     if media is None:
         raise NotFound("There is no such media.")
     originals.delete([media.object_key])
-    published.delete(variant_keys(media))
+    published.delete(variant_keys(media.object_key))
     database.transact(
         lambda connection: store.remove(connection, media_id),
         actor=actor,

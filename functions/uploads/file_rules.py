@@ -29,6 +29,10 @@ _OTHER_KINDS = (
 )
 _KNOWN_EXTENSIONS = {*PHOTO_TYPES, *(f".{kind}" for kind in _OTHER_KINDS.split())}
 
+# Fraction, division, set minus, big solidus and box drawing: slashes to the eye, and yet not to
+# Unicode's compatibility form, which knows the full-width ones.
+_SLASHES = frozenset("/\\\u2044\u2215\u2216\u2571\u2572\u29f5\u29f8\u29f9")
+
 
 class Folder(StrEnum):
     """Where uploads may go."""
@@ -66,7 +70,7 @@ def check_photo(filename: str, content_type: str, size: int) -> PhotoFile:
     expected_type = PHOTO_TYPES.get(extension)
     if expected_type is None or content_type.lower() not in PHOTO_TYPES.values():
         raise UnsupportedMediaType("Photos are jpg, jpeg, png or webp files.")
-    if PurePosixPath(path.stem).suffix.lower() in _KNOWN_EXTENSIONS:
+    if _inner_extension(name) in _KNOWN_EXTENSIONS:
         raise _wrong("filename", "has two extensions")
     if content_type.lower() != expected_type:
         raise _wrong("contentType", f"does not fit the extension {extension}")
@@ -80,15 +84,31 @@ def check_photo(filename: str, content_type: str, size: int) -> PhotoFile:
 def _clean(filename: str) -> str:
     """Return the name in Unicode's composed form; it is shown to people, never used as a path."""
     name = unicodedata.normalize("NFC", filename)
-    # What only looks like a path separator or a dot counts as one.
-    looks_like = unicodedata.normalize("NFKC", name)
-    if any(unicodedata.category(character)[0] == "C" for character in name):
+    if any(_is_invisible(character) for character in name):
         raise _wrong("filename", "has control or invisible characters")
-    if any(part in looks_like for part in ("/", "\\", "..")) or "\u2044" in name:
+    looks_like = _as_it_looks(name)
+    if _SLASHES & set(looks_like) or ".." in looks_like:
         raise _wrong("filename", "must be a plain file name, without folders")
     if len(name.encode()) > MAX_FILENAME_BYTES:
         raise _wrong("filename", f"may be {MAX_FILENAME_BYTES} bytes at most")
     return name
+
+
+def _is_invisible(character: str) -> bool:
+    """Say whether it is of Unicode's class C (control, format, surrogate) or breaks the line."""
+    category = unicodedata.category(character)
+    return category.startswith("C") or category in {"Zl", "Zp"}
+
+
+def _as_it_looks(name: str) -> str:
+    """Return the name with what only looks like a separator, a dot or a letter made that."""
+    return unicodedata.normalize("NFKC", name)
+
+
+def _inner_extension(name: str) -> str:
+    """Return what stands before the extension as if it were one: ".php" of "leaf.php.jpg"."""
+    parts = _as_it_looks(name).lower().rsplit(".", 2)
+    return f".{parts[-2].strip()}" if len(parts) == 3 else ""
 
 
 def _wrong(field: str, message: str) -> ValidationFailed:

@@ -3,6 +3,8 @@
 from typing import Annotated
 from uuid import UUID
 
+from fastapi import Path
+
 from fieldgate.db.engine import database
 from fieldgate.errors import NotFound
 from fieldgate.http import Caller, Envelope, create_app, entry_point, envelope, require
@@ -14,9 +16,10 @@ from uploads.views import MediaView
 app = create_app("get_media")
 
 
-@app.get("/api/v1/media/{media_id}")
+@app.get("/api/v1/media/{id}")
 async def get_media(
-    media_id: UUID, caller: Annotated[Caller, require("media:read")]
+    media_id: Annotated[UUID, Path(alias="id")],
+    caller: Annotated[Caller, require("media:read")],
 ) -> Envelope[MediaView]:
     media = database().read(
         lambda connection: store.find(connection, media_id, visible_owner(caller))

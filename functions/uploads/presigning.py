@@ -6,7 +6,7 @@ from uuid import UUID
 from sqlalchemy.exc import IntegrityError
 
 from fieldgate import request_id
-from fieldgate.db.engine import Database
+from fieldgate.db.engine import Database, violated_constraint
 from fieldgate.errors import Unauthorized
 from fieldgate.storage import ObjectStorage, PresignedRequest
 from uploads import store
@@ -29,6 +29,10 @@ def presign_photo(
     The signature binds length, type and, when given, the SHA-256 digest: storage refuses a PUT
     that differs in any of them. The client's file name is kept as information only; the object
     is named by us, `{folder}/{media id}{extension}`. One transaction.
+
+    Raises:
+        Unauthorized: there is no such user (any more).
+
     """
     try:
         media = database.transact(
@@ -38,7 +42,9 @@ def presign_photo(
             actor=str(owner_id),
             request_id=request_id.current(),
         )
-    except IntegrityError:
+    except IntegrityError as error:
+        if violated_constraint(error) != "fk_media_owner_id_users":
+            raise
         # The token outlived its user: the row would have no owner.
         raise Unauthorized("This account no longer exists.") from None
     presigned = originals.presign_put(

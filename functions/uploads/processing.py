@@ -6,6 +6,7 @@ the bytes from the original's bytes, and each change of state is conditional on 
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import unquote_plus
@@ -14,7 +15,7 @@ from sqlalchemy import Connection
 
 from fieldgate import request_id
 from fieldgate.db.engine import Database
-from fieldgate.observability import logger
+from fieldgate.observability import count, logger
 from fieldgate.queues import PoisonMessage
 from fieldgate.storage import ObjectMissing, ObjectStorage, ObjectTooLarge
 from uploads import store
@@ -26,15 +27,18 @@ VARIANT_NAMES = ("web", "ai")
 # A variant never changes under its key, so whoever fetched it may keep it.
 CACHE_CONTROL = "private, max-age=31536000, immutable"
 
-
-def variant_key(media: Media, name: str) -> str:
-    """Say where a variant is published: the same for every run."""
-    return f"variants/{media.folder}/{media.id}/{name}.jpg"
+# {folder}/{media id}{extension}, as `store` names originals.
+_OBJECT_KEY = re.compile(r"[a-z-]+/[0-9a-f-]{36}\.[a-z0-9]+")
 
 
-def variant_keys(media: Media) -> list[str]:
-    """Say where every variant of `media` is, or would be."""
-    return [variant_key(media, name) for name in VARIANT_NAMES]
+def variant_key(object_key: str, name: str) -> str:
+    """Say where a variant of the original is published: the same for every run."""
+    return f"variants/{object_key.rpartition('.')[0]}/{name}.jpg"
+
+
+def variant_keys(object_key: str) -> list[str]:
+    """Say where every variant of the original is, or would be."""
+    return [variant_key(object_key, name) for name in VARIANT_NAMES]
 
 
 def uploaded_keys(notification: str) -> Iterator[str]:
@@ -53,7 +57,7 @@ def uploaded_keys(notification: str) -> Iterator[str]:
         for record in event["Records"]:
             if record["eventName"].startswith("ObjectCreated:"):
                 yield unquote_plus(record["s3"]["object"]["key"], errors="strict")
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise PoisonMessage("not an S3 event notification") from error
 
 
@@ -65,11 +69,15 @@ def process_upload(
     Objects that nobody announced, or that are finished or deleted, are left alone. No transaction
     is open while storage works.
     """
+    if not _OBJECT_KEY.fullmatch(object_key):
+        logger().warning("not an object of ours", extra={"object_key": ascii(object_key)})
+        return
     media = _transact(
         database, lambda connection: store.claim_for_processing(connection, object_key)
     )
     if media is None:
         logger().info("nothing to process", extra={"object_key": object_key})
+        _withdraw_deleted(database, published, object_key)
         return
     try:
         original = originals.read(object_key, max_bytes=MAX_PHOTO_BYTES)
@@ -101,7 +109,7 @@ def _process(database: Database, published: ObjectStorage, media: Media, origina
         return
     described = {}
     for name, variant in variants.items():
-        key = variant_key(media, name)
+        key = variant_key(media.object_key, name)
         published.put(
             key, variant.body, content_type=variant.content_type, cache_control=CACHE_CONTROL
         )
@@ -126,15 +134,25 @@ def _finish(
     )
     if finished:
         logger().info("media ready", extra={"media_id": str(media.id)})
-    elif database.read(lambda connection: store.find(connection, media.id, None)) is None:
-        # Deleted while we worked: what we published must go as well. (Not so when another run of
-        # the same event was faster: then these are its variants too.)
-        published.delete(variant_keys(media))
+        count("MediaReady")
+    else:
+        _withdraw_deleted(database, published, media.object_key)
+
+
+def _withdraw_deleted(database: Database, published: ObjectStorage, object_key: str) -> None:
+    """Remove what was published of a media that has been deleted meanwhile.
+
+    By this run, or by an earlier one that did not live to do it. When the media is still there,
+    another run of the same event was faster, and these are its variants.
+    """
+    if not database.read(lambda connection: store.has_original(connection, object_key)):
+        published.delete(variant_keys(object_key))
 
 
 def _reject(database: Database, media: Media, reason: str) -> None:
     _transact(database, lambda connection: store.reject(connection, media.id, reason))
     logger().warning("media rejected", extra={"media_id": str(media.id), "reason": reason})
+    count("MediaRejected", reason=reason)
 
 
 def _transact[T](database: Database, work: Callable[[Connection], T]) -> T:

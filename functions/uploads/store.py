@@ -71,6 +71,12 @@ def find(connection: Connection, media_id: UUID, owner_id: UUID | None) -> Media
     return _media(row) if row else None
 
 
+def has_original(connection: Connection, object_key: str) -> bool:
+    """Say whether `object_key` is the original of a media that isn't deleted."""
+    condition = and_(media.c.object_key == object_key, _visible(None))
+    return connection.execute(select(media.c.id).where(condition)).first() is not None
+
+
 def find_page(
     connection: Connection, owner_id: UUID | None, folder: Folder | None, limit: int, offset: int
 ) -> tuple[list[Media], int]:

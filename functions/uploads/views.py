@@ -59,7 +59,7 @@ class MediaView(ApiModel):
         variants = Variants(**views)
         return cls(
             id=media.id,
-            state=media.state,  # type: ignore[arg-type]  # the table's check constraint
+            state=media.state,
             folder=Folder(media.folder),
             filename=media.filename,
             content_type=media.content_type,

@@ -167,6 +167,28 @@ def test_the_demo_tells_the_whole_story(stack: Stack) -> None:
     assert "Done. The media is ready" in ran.stdout
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_a_demo_that_is_stopped_takes_its_stack_with_it(
+    number: signal.Signals, tmp_path: Path
+) -> None:
+    port = free_port_pair()
+    log = tmp_path / "demo.log"
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "local", "demo"],
+            cwd=ROOT,
+            env=os.environ | environment(port),
+            stdout=output,
+            stderr=output,
+        )
+        wait_for(lambda: "local cloud" in log.read_text())
+        process.send_signal(number)
+        process.wait(START_SECONDS)
+    wait_for(lambda: not left_behind(port))
+    assert process.returncode == (130 if number != signal.SIGKILL else -signal.SIGKILL)
+    assert "Traceback" not in log.read_text()
+
+
 def test_the_demo_says_what_is_wrong_with_a_photo(stack: Stack, tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("no photo")
     (tmp_path / "big.jpg").write_bytes(b"\xff\xd8\xff" + b"x" * (5 * 1024 * 1024))

@@ -7,6 +7,7 @@ moto is called in process instead of by its own server, which needs Flask and a 
 """
 
 import asyncio
+import re
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import Future
@@ -17,6 +18,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import boto3
+import httpx
 from aiohttp import web
 from botocore.awsrequest import AWSPreparedRequest
 from botocore.compat import HTTPHeaders
@@ -106,6 +108,12 @@ def run_s3() -> Iterator[LocalS3]:
     finally:
         thread.join()
         _moto().reset()
+
+
+def refusal(answer: httpx.Response) -> tuple[int, str]:
+    """Return status and S3's error code; the code is empty where there is none."""
+    code = re.search("<Code>(.+?)</Code>", answer.text)
+    return answer.status_code, code[1] if code else ""
 
 
 async def _serve(s3: LocalS3, started: "Future[Callable[[], object]]") -> None:

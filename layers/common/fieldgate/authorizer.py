@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, Self
 
-from fieldgate.errors import Unauthorized
+from fieldgate.errors import Unauthorized, Unavailable
 
 TOKEN_MAX_CHARS = 8192
 
@@ -25,13 +25,14 @@ class AuthorizerContext:
             return cls(failure=Unauthorized.default_code)
         try:
             return cls(claims=verify(token.strip()))
-        except Unauthorized as refusal:
+        except (Unauthorized, Unavailable) as refusal:
             return cls(failure=refusal.code)
 
     @classmethod
     def from_event(cls, event: dict[str, Any]) -> Self:
         """Read it from an API Gateway event; a request that no authorizer saw has no caller."""
-        context = event.get("requestContext", {}).get("authorizer", {}).get("lambda") or {}
+        authorizer = event.get("requestContext", {}).get("authorizer") or {}
+        context = authorizer.get("lambda") or {}
         return cls(claims=context.get("claims"), failure=context.get("failure"))
 
     def as_response(self) -> dict[str, Any]:

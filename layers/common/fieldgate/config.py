@@ -7,15 +7,21 @@ A setting `NAME` comes from the variable `NAME`. A secret need not stand in the 
 """
 
 import os
+from collections.abc import Callable
 from functools import cache
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, ValidationError
 
-from fieldgate.errors import ConfigurationError
+from fieldgate.errors import ConfigurationError, Unavailable
 from fieldgate.observability import logger
 
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.parameters import SecretsProvider, SSMProvider
+    from botocore.config import Config
+
 SECRET_MAX_AGE_SECONDS = 300
+SENTENCE = "The service cannot read its settings right now. Please try again shortly."
 
 
 class Settings(BaseModel):
@@ -50,12 +56,13 @@ def load_optional[S: Settings](model: type[S], feature: str) -> S | None:
     """Read the settings of an optional integration; when they are not there, warn and go without.
 
     Returns:
-        None when the group does not load: the caller then answers as documented for `feature` off.
+        None when the group does not load (what failed to be read is asked for again at the next
+        use): the caller then answers as documented for `feature` off.
 
     """
     try:
         return load(model)
-    except ConfigurationError as error:
+    except (ConfigurationError, Unavailable) as error:
         warn_feature_off(feature, str(error))
         return None
 
@@ -67,37 +74,70 @@ def warn_feature_off(feature: str, reason: str) -> None:
 
 
 def lookup(name: str) -> str | None:
-    """Return the text of setting `name` by the rule of this module, or None when it is not set."""
+    """Return the text of setting `name` by the rule of this module, or None when it is not set.
+
+    Raises:
+        Unavailable: what holds it cannot be read.
+
+    """
     if value := os.environ.get(name):
         return value
     if arn := os.environ.get(f"{name}_SECRET_ARN"):
-        return read_secret(arn)
+        return _read(name, read_secret, arn)
     if parameter := os.environ.get(f"{name}_PARAMETER"):
-        return read_parameter(parameter)
+        return _read(name, read_parameter, parameter)
     return None
 
 
 def read_secret(arn: str) -> str:
     """Return the text of a Secrets Manager secret, at most five minutes old."""
-    from aws_lambda_powertools.utilities.parameters import get_secret
-
-    return get_secret(arn, max_age=SECRET_MAX_AGE_SECONDS)
+    return str(_secrets().get(arn, max_age=SECRET_MAX_AGE_SECONDS))
 
 
 def read_parameter(name: str) -> str:
     """Return the (decrypted) text of an SSM parameter, at most five minutes old."""
-    from aws_lambda_powertools.utilities.parameters import get_parameter
-
-    return get_parameter(name, decrypt=True, max_age=SECRET_MAX_AGE_SECONDS)
+    return str(_parameters().get(name, decrypt=True, max_age=SECRET_MAX_AGE_SECONDS))
 
 
 def forget() -> None:
     """Read everything again at next use: for tests, and after a secret was rotated."""
-    from aws_lambda_powertools.utilities.parameters import clear_caches
-
     _loaded.clear()
     warn_feature_off.cache_clear()
-    clear_caches()  # type: ignore[no-untyped-call]
+    _secrets.cache_clear()
+    _parameters.cache_clear()
+
+
+def _read(name: str, read: Callable[[str], str], place: str) -> str:
+    from aws_lambda_powertools.utilities.parameters.exceptions import GetParameterError
+
+    try:
+        return read(place)
+    except GetParameterError as error:
+        logger().exception("setting can't be read", extra={"setting": name})
+        raise Unavailable(SENTENCE) from error
+
+
+@cache
+def _secrets() -> "SecretsProvider":
+    from aws_lambda_powertools.utilities.parameters import SecretsProvider
+
+    return SecretsProvider(boto_config=_patience())
+
+
+@cache
+def _parameters() -> "SSMProvider":
+    from aws_lambda_powertools.utilities.parameters import SSMProvider
+
+    return SSMProvider(boto_config=_patience())
+
+
+def _patience() -> "Config":
+    """Give up within the authorizer's 5 seconds: botocore's own limits are 60, five times over."""
+    from botocore.config import Config
+
+    return Config(
+        connect_timeout=1, read_timeout=1.5, retries={"mode": "standard", "total_max_attempts": 2}
+    )
 
 
 def _names(field: object) -> list[str]:

@@ -61,7 +61,7 @@ def consume(
 
 def _pause(record: "SQSRecord") -> int:
     receives = int(record.attributes.approximate_receive_count)
-    return min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2 ** (receives - 1))
+    return min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS << (receives - 1))
 
 
 def _come_back(record: "SQSRecord", seconds: int) -> None:
@@ -83,10 +83,13 @@ def _client() -> "SQSClient":
     import boto3
     from botocore.config import Config
 
-    retries = {"mode": "standard", "total_max_attempts": 3}
     return boto3.client(
         "sqs",
-        config=Config(connect_timeout=2, read_timeout=5, retries=retries),  # type: ignore[arg-type]
+        config=Config(
+            connect_timeout=2,
+            read_timeout=5,
+            retries={"mode": "standard", "total_max_attempts": 3},
+        ),
     )
 
 

@@ -6,12 +6,13 @@ Two settings hold the keys, each from the environment, Secrets Manager or SSM (s
 """
 
 import json
+import re
 import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import jwt
@@ -19,12 +20,20 @@ import jwt
 from fieldgate.config import Settings, load, lookup
 from fieldgate.errors import ConfigurationError, TokenExpired, Unauthorized
 
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+
 ALGORITHM = "RS256"
 # RFC 9068: keeps any other token we may ever sign from passing as an access token.
 TOKEN_TYPE = "at+jwt"  # noqa: S105 a media type, not a secret
 REQUIRED_CLAIMS = ["sub", "iss", "aud", "exp", "nbf", "iat", "jti"]
 CLOCK_LEEWAY = timedelta(seconds=5)
 MIN_KEY_BITS = 2048
+
+# RFC 7515's compact form, which has no padding; PyJWT would let some by.
+_COMPACT = re.compile(r"[\w-]+\.[\w-]+\.[\w-]+", re.ASCII)
+# What PyJWT and the JSON parser raise over a hostile token.
+_UNREADABLE = (jwt.PyJWTError, ValueError, TypeError, OverflowError, RecursionError)
 
 
 class TokenSettings(Settings):
@@ -86,6 +95,8 @@ def verify(token: str) -> dict[str, Any]:
 
     """
     settings = load(TokenSettings)
+    if not _COMPACT.fullmatch(token):
+        raise Unauthorized("A valid access token is needed.")
     try:
         header = jwt.get_unverified_header(token)
         key = _public_keys(_setting("JWT_PUBLIC_KEYS")).get(header.get("kid", ""))
@@ -100,11 +111,12 @@ def verify(token: str) -> dict[str, Any]:
             leeway=CLOCK_LEEWAY,
             options={"require": REQUIRED_CLAIMS, "strict_aud": True},
         )
+        lifetime = claims["exp"] - claims["iat"]
     except jwt.ExpiredSignatureError:
         raise TokenExpired("The access token has expired.") from None
-    except (jwt.InvalidTokenError, jwt.InvalidKeyError, ValueError, TypeError):
+    except _UNREADABLE:
         raise Unauthorized("A valid access token is needed.") from None
-    if claims["exp"] - claims["iat"] > settings.access_token_minutes * 60:
+    if lifetime > settings.access_token_minutes * 60:
         # Nothing of ours lives longer: whoever signed this had the key and not the rules.
         raise Unauthorized("A valid access token is needed.")
     return claims
@@ -112,8 +124,8 @@ def verify(token: str) -> dict[str, Any]:
 
 def public_keys() -> dict[str, Any]:
     """Return the JSON Web Key Set to publish: public parts only, whatever the setting holds."""
-    keys = jwt.PyJWKSet.from_json(_setting("JWT_PUBLIC_KEYS")).keys
-    return {"keys": [_published(key) for key in keys]}
+    keys = _public_keys(_setting("JWT_PUBLIC_KEYS"))
+    return {"keys": [_jwk(kid, key) for kid, key in keys.items()]}
 
 
 def new_signing_key() -> tuple[str, str]:
@@ -133,8 +145,7 @@ def new_signing_key() -> tuple[str, str]:
         serialization.NoEncryption(),
     ).decode()
     kid = uuid.uuid4().hex
-    jwk = jwt.algorithms.RSAAlgorithm.to_jwk(private_key.public_key(), as_dict=True)
-    jwk |= {"kid": kid, "use": "sig", "alg": ALGORITHM}
+    jwk = _jwk(kid, private_key.public_key())
     return json.dumps({"kid": kid, "privateKey": pem}), json.dumps(jwk)
 
 
@@ -158,14 +169,22 @@ def _signing_key(text: str) -> tuple[str, Any]:
 
 
 @lru_cache(maxsize=2)
-def _public_keys(text: str) -> dict[str, jwt.PyJWK]:
+def _public_keys(text: str) -> "dict[str, RSAPublicKey]":
+    """Return the RSA keys of the set by `kid`; of a private key that got there, its public part."""
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
+
     try:
         keys = jwt.PyJWKSet.from_json(text).keys
-    except (ValueError, jwt.PyJWTError):
+    except (ValueError, TypeError, AttributeError, jwt.PyJWTError):
         raise ConfigurationError("JWT_PUBLIC_KEYS is not a JSON Web Key Set") from None
-    return {key.key_id: key for key in keys if key.key_id and key.key_type == "RSA"}
+    found = {}
+    for key in keys:
+        public = key.key.public_key() if isinstance(key.key, RSAPrivateKey) else key.key
+        if key.key_id and isinstance(public, RSAPublicKey):
+            found[key.key_id] = public
+    return found
 
 
-def _published(key: jwt.PyJWK) -> dict[str, Any]:
-    public: dict[str, Any] = jwt.algorithms.RSAAlgorithm.to_jwk(key.key, as_dict=True)
-    return public | {"kid": key.key_id, "use": "sig", "alg": ALGORITHM}
+def _jwk(kid: str, key: "RSAPublicKey") -> dict[str, Any]:
+    public: dict[str, Any] = jwt.algorithms.RSAAlgorithm.to_jwk(key, as_dict=True)
+    return public | {"kid": kid, "use": "sig", "alg": ALGORITHM}

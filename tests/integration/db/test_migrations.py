@@ -117,12 +117,6 @@ def test_a_refused_login_is_not_tried_again(empty_database_url: str) -> None:
     assert waits == []
 
 
-def test_it_can_be_switched_off(empty_database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("RUN_MIGRATIONS", "false")
-    assert migrate(lambda: parse_url(empty_database_url, "X")).skipped
-    assert run_sql(empty_database_url, "SELECT relname FROM pg_class WHERE relname = 'users'") == []
-
-
 def test_the_seeded_roles_have_their_permissions(database: Database) -> None:
     query = text(
         "SELECT permission, array_agg(role ORDER BY role) AS granted FROM role_permissions"

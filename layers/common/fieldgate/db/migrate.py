@@ -12,7 +12,7 @@ from pathlib import Path
 from sqlalchemy import Connection, create_engine, text
 from sqlalchemy.pool import NullPool
 
-from fieldgate.config import Settings, load
+from fieldgate.config import load
 from fieldgate.db.engine import DatabaseSettings, DatabaseUnreachable, open_connection
 from fieldgate.db.url import DatabaseAddress
 from fieldgate.observability import logger
@@ -23,19 +23,12 @@ HISTORY_TABLE = "schema_history"
 _LOCK = 0x6669656C64676174
 
 
-class MigrationSettings(Settings):
-    """Whether this environment migrates by itself."""
-
-    run_migrations: bool = True
-
-
 @dataclass(frozen=True)
 class MigrationResult:
     """The schema's revision before and after; None is an empty database."""
 
     from_revision: str | None
     to_revision: str | None
-    skipped: bool = False
 
 
 def migrate(
@@ -48,16 +41,13 @@ def migrate(
     """Upgrade the schema to the newest revision, in one transaction.
 
     Two at once are safe: the second waits for the first and finds nothing to do. While the server
-    cannot be reached it is tried again, `tries` times in all; nothing else is retried. With
-    RUN_MIGRATIONS false nothing is touched and the result says `skipped`.
+    cannot be reached it is tried again, `tries` times in all; nothing else is retried.
 
     Raises:
         DatabaseUnreachable: not even at the last try.
         Exception: whatever is wrong with a migration; nothing of it stays.
 
     """
-    if not load(MigrationSettings).run_migrations:
-        return MigrationResult(None, None, skipped=True)
     for attempt in range(1, tries):
         try:
             return _migrate(address)

@@ -1,6 +1,6 @@
 """Who is calling: what the authorizer function found out, as routes see it."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 from uuid import UUID
 
@@ -8,7 +8,7 @@ from fastapi import Depends, Request
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from fieldgate.authorizer import AuthorizerContext
-from fieldgate.errors import Forbidden, TokenExpired, Unauthorized
+from fieldgate.errors import Forbidden, TokenExpired, Unauthorized, Unavailable
 
 
 class Caller(BaseModel):
@@ -24,17 +24,20 @@ class Caller(BaseModel):
         return permission in self.permissions
 
 
-def current_caller(request: Request) -> Caller:
-    """Return the caller.
+def caller_of(request: Request) -> Caller:
+    """Return who sent `request`.
 
     Raises:
         Unauthorized: no token, or a bad one.
         TokenExpired: the token was good once.
+        Unavailable: the authorizer could not look at the token.
 
     """
     context = AuthorizerContext.from_event(request.scope.get("aws.event", {}))
     if context.failure == TokenExpired.default_code:
         raise TokenExpired("The access token has expired.")
+    if context.failure == Unavailable.default_code:
+        raise Unavailable("Tokens cannot be checked right now. Please try again shortly.")
     if context.claims is None:
         raise Unauthorized("A valid access token is needed.")
     try:
@@ -43,13 +46,18 @@ def current_caller(request: Request) -> Caller:
         raise Unauthorized("A valid access token is needed.") from None
 
 
+async def current_caller(request: Request) -> Caller:
+    """Give a route its caller; raises what `caller_of` does."""
+    return caller_of(request)
+
+
 def require(permission: str) -> Any:
     """Declare a route's permission: the parameter becomes the caller, or the answer is 403."""
     return Depends(_requirement(permission))
 
 
-def _requirement(permission: str) -> Callable[[Caller], Caller]:
-    def check(caller: Caller = Depends(current_caller)) -> Caller:  # noqa: B008 FastAPI's way
+def _requirement(permission: str) -> Callable[[Caller], Awaitable[Caller]]:
+    async def check(caller: Caller = Depends(current_caller)) -> Caller:  # noqa: B008 FastAPI's way
         if not caller.may(permission):
             raise Forbidden(f"This needs the permission {permission}.")
         return caller

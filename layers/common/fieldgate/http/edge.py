@@ -45,21 +45,21 @@ class Edge:
             await send(message)
 
         try:
-            await self.app(scope, await self._limited(scope, receive), dressed_send)
-        except Exception as error:
+            await self.app(scope, await self._limited(receive), dressed_send)
+        except Exception as error:  # noqa: BLE001 none may reach the client as it is
             if started:
-                raise
+                # Too late for another answer, and Mangum would log it with all that it says.
+                logger().exception("answer not finished", exc_info=error)
+                raise RuntimeError("answer not finished") from None
             await failures.response(error)(scope, receive, dressed_send)
 
-    async def _limited(self, scope: Scope, receive: Receive) -> Receive:
+    async def _limited(self, receive: Receive) -> Receive:
         """Refuse a body over the limit before anything parses it.
 
         The gateway hands over the whole body at once, so reading it first costs nothing.
         """
-        declared = Headers(scope=scope).get("content-length", "0")
         first = await receive()
-        size = max(int(declared) if declared.isdecimal() else 0, len(first.get("body", b"")))
-        if size > self.max_body_bytes:
+        if len(first.get("body", b"")) > self.max_body_bytes:
             raise PayloadTooLarge(f"The body may be {self.max_body_bytes} bytes at most.")
         replayed = [first]
 

@@ -1,0 +1,306 @@
+"""POST /api/v1/auth/login, on a real database."""
+
+from dataclasses import replace
+from typing import Any
+
+import bcrypt
+import pytest
+from argon2 import PasswordHasher, extract_parameters
+from argon2.profiles import RFC_9106_LOW_MEMORY
+from sqlalchemy import select, text, update
+
+from fieldgate.db.engine import Database
+from fieldgate.db.tables.identity import users
+from fieldgate.tokens import verify
+from identity import login
+from identity.passwords import hash_password
+from tests.conftest import free_port
+from tests.support.database import count_statements
+from tests.support.gateway import Answer, call
+from tests.support.log import Log
+from tests.support.people import Person, register
+
+PASSWORD = "maize & beans"
+AMINA = Person(PASSWORD, hash_password(PASSWORD))
+WEAK = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash(PASSWORD)
+BCRYPT = bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(rounds=4)).decode()
+
+
+@pytest.fixture
+def amina(live_database: Database) -> Person:
+    return register(live_database, AMINA)
+
+
+def sign_in(identifier: Any = AMINA.phone, password: Any = PASSWORD, **more: Any) -> Answer:
+    content = {"identifier": identifier, "password": password}
+    return call(login.handler, "POST", "/api/v1/auth/login", content=content | more)
+
+
+def without_meta(answer: Answer) -> Any:
+    return {name: value for name, value in answer.json().items() if name != "meta"}
+
+
+def stored_hash(database: Database, person: Person) -> str:
+    query = select(users.c.password_hash).where(users.c.id == person.id)
+    return str(database.read(lambda connection: connection.scalar(query)))
+
+
+def assert_refused(answer: Answer) -> None:
+    assert answer.status == 401
+    assert answer.error == {
+        "code": "INVALID_CREDENTIALS",
+        "message": "The identifier or the password is wrong.",
+        "details": [],
+    }
+
+
+def test_phone_and_password_give_tokens(amina: Person) -> None:
+    answer = sign_in()
+
+    assert answer.status == 200
+    assert set(answer.data) == {"accessToken", "refreshToken", "tokenType", "expiresIn", "user"}
+    assert (answer.data["tokenType"], answer.data["expiresIn"]) == ("Bearer", 3600)
+    assert answer.data["user"] == {
+        "id": str(amina.id),
+        "name": "Amina Wanjiru",
+        "phone": "+254711000009",
+        "email": "Amina@Farm.Example.org",
+        "roles": ["agent"],
+        "permissions": ["media:read", "media:write"],
+        "twoFactorEnabled": False,
+    }
+    assert answer.headers["cache-control"] == "no-store"
+
+
+@pytest.mark.parametrize(
+    "identifier",
+    [
+        "amina@farm.example.org",
+        "AMINA@FARM.EXAMPLE.ORG",
+        "Amina@Farm.Example.org",
+        "  amina@farm.example.org\n",
+        " +254711000009\t",
+    ],
+)
+def test_an_identifier_is_taken_in_any_case_and_with_blanks_around(
+    amina: Person, identifier: str
+) -> None:
+    assert sign_in(identifier).data["user"]["id"] == str(amina.id)
+
+
+def test_the_token_carries_roles_and_permissions(live_database: Database) -> None:
+    boss = register(live_database, replace(AMINA, roles=("warehouse_manager", "admin")))
+
+    claims = verify(sign_in().data["accessToken"])
+
+    assert claims["sub"] == str(boss.id)
+    assert claims["roles"] == ["admin", "warehouse_manager"]
+    assert {"media:read_all", "users:write", "media:read"} <= set(claims["permissions"])
+    assert len(claims["permissions"]) == len(set(claims["permissions"]))
+    assert claims["pv"] == 1
+
+
+def test_a_user_without_roles_may_sign_in_and_nothing_else(live_database: Database) -> None:
+    register(live_database, replace(AMINA, roles=()))
+
+    claims = verify(sign_in().data["accessToken"])
+    assert (claims["roles"], claims["permissions"]) == ([], [])
+
+
+def test_a_wrong_password_and_an_unknown_user_are_answered_alike(amina: Person) -> None:
+    wrong, unknown = sign_in(password="wrong"), sign_in("+254711999999")
+
+    assert_refused(wrong)
+    assert without_meta(wrong) == without_meta(unknown)
+    assert wrong.headers.keys() == unknown.headers.keys()
+
+
+@pytest.mark.parametrize(
+    "password", [PASSWORD + " ", " " + PASSWORD, PASSWORD.upper(), "x", " ", "a\0b", "é" * 1024]
+)
+def test_only_the_very_password_is_right(amina: Person, password: str) -> None:
+    assert_refused(sign_in(password=password))
+
+
+@pytest.mark.parametrize(
+    "identifier",
+    [
+        "+254711000009\0",
+        "\0\0\0",
+        "   ",
+        "254711000009",
+        "0711000009",
+        "+254 711 000 009",
+        "+" + "\N{ARABIC-INDIC DIGIT TWO}" * 12,
+        "' OR '1'='1",
+        "amina@farm.example.org' --",
+        "%",
+        "___",
+        "%@farm.example.org",
+        "amina@farm.example.or\N{FULLWIDTH LATIN SMALL LETTER G}",
+        "x" * 254,
+    ],
+)
+def test_no_other_identifier_is_the_users(amina: Person, identifier: str) -> None:
+    if len(identifier) >= 3:
+        assert_refused(sign_in(identifier))
+    else:
+        assert sign_in(identifier).status == 400
+
+
+@pytest.mark.parametrize(
+    ("content", "field"),
+    [
+        ({"identifier": "ab"}, "identifier"),
+        ({"identifier": "x" * 255}, "identifier"),
+        ({"identifier": None}, "identifier"),
+        ({"identifier": 254711000009}, "identifier"),
+        ({"identifier": ["+254711000009"]}, "identifier"),
+        ({"password": ""}, "password"),
+        ({"password": "x" * 1025}, "password"),
+        ({"password": {"$ne": ""}}, "password"),
+        ({"roles": ["admin"]}, "roles"),
+    ],
+)
+def test_credentials_of_another_shape_are_invalid(
+    environment: pytest.MonkeyPatch, content: dict[str, Any], field: str
+) -> None:
+    body = {"identifier": "+254711000009", "password": PASSWORD} | content
+    answer = call(login.handler, "POST", "/api/v1/auth/login", content=body)
+
+    assert (answer.status, answer.error["code"]) == (400, "VALIDATION_ERROR")
+    assert [detail["field"] for detail in answer.error["details"]] == [field]
+    assert PASSWORD.encode() not in answer.body
+
+
+@pytest.mark.parametrize("status", ["blocked", "pending"])
+def test_who_is_not_active_may_not_sign_in(live_database: Database, status: str) -> None:
+    register(live_database, replace(AMINA, status=status))
+
+    answer = sign_in()
+    assert (answer.status, answer.error["code"]) == (403, "ACCOUNT_NOT_ACTIVE")
+    # Who does not know the password does not learn that there is such an account.
+    assert_refused(sign_in(password="wrong"))
+
+
+def test_one_factor_is_not_enough_for_who_has_two(live_database: Database) -> None:
+    register(live_database, replace(AMINA, two_factor_enabled=True))
+
+    answer = sign_in()
+    assert (answer.status, answer.error["code"]) == (403, "SECOND_FACTOR_NEEDED")
+    assert "accessToken" not in answer.body.decode()
+
+
+@pytest.mark.parametrize("stored", [None, "", "x", "$argon2id$v=19$", "$2b$12$damaged", PASSWORD])
+def test_without_a_whole_hash_nobody_gets_in(live_database: Database, stored: str | None) -> None:
+    register(live_database, replace(AMINA, password_hash=stored))
+
+    assert_refused(sign_in())
+    assert_refused(sign_in(password="wrong"))
+
+
+@pytest.mark.parametrize("stored", [BCRYPT, WEAK], ids=["bcrypt", "argon2 of old"])
+def test_an_old_hash_is_replaced_at_sign_in(live_database: Database, stored: str) -> None:
+    person = register(live_database, replace(AMINA, password_hash=stored))
+
+    assert_refused(sign_in(password="wrong"))
+    assert stored_hash(live_database, person) == stored
+    assert sign_in().status == 200
+
+    now = stored_hash(live_database, person)
+    assert extract_parameters(now) == RFC_9106_LOW_MEMORY
+    assert sign_in().status == 200
+    assert stored_hash(live_database, person) == now
+
+
+def test_a_replaced_hash_is_in_the_change_log_with_its_request_and_masked(
+    live_database: Database,
+) -> None:
+    person = register(live_database, replace(AMINA, password_hash=WEAK))
+    answer = sign_in()
+
+    query = text(
+        "SELECT actor, request_id, changed, row_to_json(change_log)::text FROM change_log"
+        " WHERE entity = 'users' AND action = 'update'"
+    )
+    (row,) = live_database.read(lambda connection: connection.execute(query).all())
+    assert row[0] == str(person.id)
+    assert row[1] == answer.headers["x-request-id"]
+    assert "argon2" not in row[3]
+
+
+def test_a_password_changed_meanwhile_is_not_put_back(live_database: Database) -> None:
+    from identity import store
+
+    person = register(live_database, replace(AMINA, password_hash=WEAK))
+    seen = live_database.read(lambda connection: store.find_by_id(connection, person.id))
+    assert seen is not None
+    changed = update(users).where(users.c.id == person.id).values(password_hash="newer")
+    live_database.transact(lambda connection: connection.execute(changed))
+
+    live_database.transact(lambda connection: store.replace_password_hash(connection, seen, "old"))
+
+    assert stored_hash(live_database, person) == "newer"
+
+
+def test_signing_in_costs_one_round_trip(live_database: Database, amina: Person) -> None:
+    for credentials in ((AMINA.phone, PASSWORD), (AMINA.phone, "wrong"), ("+254711999999", "x")):
+        with count_statements(live_database) as traffic:
+            sign_in(*credentials)
+
+        assert traffic.round_trips == 1
+        assert (len(traffic.statements), traffic.commits) == (1, 0)
+
+
+def test_replacing_a_hash_costs_one_transaction_more(live_database: Database) -> None:
+    register(live_database, replace(AMINA, password_hash=WEAK))
+
+    with count_statements(live_database) as traffic:
+        assert sign_in().status == 200
+
+    assert len(traffic.statements) == 2
+    assert (traffic.commits, traffic.rollbacks) == (1, 0)
+
+
+def test_nothing_secret_is_logged(live_database: Database, amina: Person, log: Log) -> None:
+    token = sign_in().data["accessToken"]
+    sign_in(password="another password")
+
+    for secret in (PASSWORD, "another password", token, AMINA.phone, AMINA.email):
+        assert str(secret) not in log.text
+
+
+def test_a_hash_that_the_database_refuses_is_a_500_that_shows_nothing(
+    live_database: Database, log: Log
+) -> None:
+    register(live_database, replace(AMINA, password_hash=WEAK))
+    block = text("ALTER TABLE users ADD CONSTRAINT old CHECK (password_hash LIKE '%m=8,%')")
+    live_database.transact(lambda connection: connection.execute(block))
+
+    answer = sign_in()
+
+    assert answer.status == 500
+    assert answer.error["code"] == "INTERNAL_ERROR"
+    assert "constraint" not in answer.body.decode()
+    assert "argon2id$v" not in log.text
+
+
+def test_without_a_database_it_is_503_in_the_envelope(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("DATABASE_URL", f"postgresql://app:hunter2@127.0.0.1:{free_port()}/x")
+
+    answer = sign_in()
+
+    assert (answer.status, answer.error["code"]) == (503, "UNAVAILABLE")
+    assert b"hunter2" not in answer.body
+    assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+def test_without_a_signing_key_it_is_500_and_says_nothing(
+    amina: Person, environment: pytest.MonkeyPatch
+) -> None:
+    environment.delenv("JWT_SIGNING_KEY")
+
+    answer = sign_in()
+
+    assert (answer.status, answer.error["code"]) == (500, "INTERNAL_ERROR")
+    assert b"JWT" not in answer.body

@@ -1,0 +1,170 @@
+"""What becomes of queued messages: a real queue (moto's) on loopback, and Lambda's part played."""
+
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from fieldgate import request_id
+from fieldgate.errors import Unavailable
+from fieldgate.queues import PoisonMessage, consume
+from tests.support.log import Log
+from tests.support.sqs import DEAD_LETTERS, MAX_RECEIVES, LocalSqs, run_sqs
+
+
+@pytest.fixture
+def sqs(environment: pytest.MonkeyPatch) -> Iterator[LocalSqs]:
+    with run_sqs() as server:
+        environment.setenv("AWS_ENDPOINT_URL_SQS", server.endpoint)
+        yield server
+
+
+def fail_on(*bad: str, error: Exception) -> Any:
+    def handle(body: str) -> None:
+        if body in bad:
+            raise error
+
+    return handle
+
+
+def identifiers(answer: dict[str, list[dict[str, str]]]) -> list[str]:
+    return [failure["itemIdentifier"] for failure in answer["batchItemFailures"]]
+
+
+def received_again(event: dict[str, Any], times: int) -> dict[str, Any]:
+    """The same event, as if each message had been received that often."""
+    for record in event["Records"]:
+        record["attributes"]["ApproximateReceiveCount"] = str(times)
+    return event
+
+
+def test_each_message_is_handled_once_and_none_kept_when_all_is_well(sqs: LocalSqs) -> None:
+    for body in ("one", "two", "three"):
+        sqs.send(body)
+    event = sqs.receive()
+    seen: list[str] = []
+    answer = consume(event, SimpleNamespace(), seen.append)
+    assert seen == ["one", "two", "three"]
+    assert answer == {"batchItemFailures": []}
+    sqs.settle(event, answer)
+    assert sqs.held() == 0
+
+
+def test_only_the_failed_messages_are_kept_and_the_others_still_handled(sqs: LocalSqs) -> None:
+    for body in ("one", "bad", "three"):
+        sqs.send(body)
+    event = sqs.receive()
+    seen: list[str] = []
+
+    def handle(body: str) -> None:
+        if body == "bad":
+            raise Unavailable("down")
+        seen.append(body)
+
+    answer = consume(event, SimpleNamespace(), handle)
+    assert seen == ["one", "three"]
+    assert identifiers(answer) == [event["Records"][1]["messageId"]]
+    sqs.settle(event, answer)
+    assert sqs.held() == 1
+
+
+def test_when_every_message_fails_all_are_kept_and_the_function_does_not(sqs: LocalSqs) -> None:
+    sqs.send("one")
+    sqs.send("two")
+    event = sqs.receive()
+    answer = consume(event, SimpleNamespace(), fail_on("one", "two", error=Unavailable("down")))
+    assert identifiers(answer) == [record["messageId"] for record in event["Records"]]
+
+
+def test_poison_comes_back_at_once_until_it_is_a_dead_letter(sqs: LocalSqs) -> None:
+    sqs.send("bad")
+    for _ in range(MAX_RECEIVES):
+        event = sqs.receive()
+        assert [record["body"] for record in event["Records"]] == ["bad"]
+        sqs.settle(
+            event, consume(event, SimpleNamespace(), fail_on("bad", error=PoisonMessage("bad")))
+        )
+    assert sqs.receive()["Records"] == []
+    assert sqs.pauses() == [0] * MAX_RECEIVES
+    assert [record["body"] for record in sqs.receive(DEAD_LETTERS)["Records"]] == ["bad"]
+
+
+@pytest.mark.parametrize("error", [Unavailable("down"), RuntimeError("a bug"), KeyError("x")])
+def test_anything_else_comes_back_later(sqs: LocalSqs, error: Exception) -> None:
+    sqs.send("bad")
+    event = sqs.receive()
+    sqs.settle(event, consume(event, SimpleNamespace(), fail_on("bad", error=error)))
+    assert sqs.receive()["Records"] == []
+    assert (sqs.held(), sqs.held(DEAD_LETTERS)) == (1, 0)
+
+
+def test_the_pause_doubles_with_each_receive_up_to_a_quarter_of_an_hour(sqs: LocalSqs) -> None:
+    sqs.send("bad")
+    event = sqs.receive()
+    for times in (1, 2, 3, 4, 5, 6, 7, 8, 100):
+        consume(
+            received_again(event, times),
+            SimpleNamespace(),
+            fail_on("bad", error=Unavailable("down")),
+        )
+    assert sqs.pauses() == [10, 20, 40, 80, 160, 320, 640, 900, 900]
+
+
+def test_a_visibility_that_cannot_be_changed_does_no_harm(sqs: LocalSqs, log: Log) -> None:
+    sqs.send("bad")
+    sqs.send("good")
+    event = sqs.receive()
+    sqs.refusing = True
+    seen: list[str] = []
+
+    def handle(body: str) -> None:
+        seen.append(body)
+        if body == "bad":
+            raise PoisonMessage("bad")
+
+    answer = consume(event, SimpleNamespace(), handle)
+    assert seen == ["bad", "good"]
+    assert identifiers(answer) == [event["Records"][0]["messageId"]]
+    assert [line["reason"] for line in log.said("visibility not changed")] == ["InvalidSecurity"]
+    sqs.refusing = False
+    assert sqs.receive()["Records"] == []  # the queue's own time-out holds it
+
+
+def test_a_region_that_is_not_set_does_no_harm(
+    sqs: LocalSqs, environment: pytest.MonkeyPatch, log: Log
+) -> None:
+    sqs.send("bad")
+    event = sqs.receive()
+    environment.delenv("AWS_DEFAULT_REGION")
+    environment.setenv("AWS_CONFIG_FILE", "/nonexistent")
+    answer = consume(event, SimpleNamespace(), fail_on("bad", error=PoisonMessage("bad")))
+    assert len(identifiers(answer)) == 1
+    assert [line["reason"] for line in log.said("visibility not changed")] == ["NoRegionError"]
+    assert sqs.pauses() == []
+
+
+def test_the_queue_is_looked_up_once(sqs: LocalSqs) -> None:
+    for body in ("one", "two"):
+        sqs.send(body)
+    event = sqs.receive()
+    consume(event, SimpleNamespace(), fail_on("one", "two", error=Unavailable("down")))
+    assert [name for name, _ in sqs.calls].count("GetQueueUrl") == 1
+
+
+def test_each_message_is_worked_on_and_logged_under_its_own_request_id(
+    sqs: LocalSqs, log: Log
+) -> None:
+    for body in ("one", "two"):
+        sqs.send(body)
+    event = sqs.receive()
+    seen: list[str] = []
+
+    def handle(_body: str) -> None:
+        seen.append(request_id.current())
+        raise Unavailable("down")
+
+    consume(event, SimpleNamespace(), handle)
+    messages = [record["messageId"] for record in event["Records"]]
+    assert seen == messages
+    assert [line["request_id"] for line in log.said("message failed")] == messages
