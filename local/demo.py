@@ -16,7 +16,7 @@ import httpx
 from PIL import Image
 from PIL.ExifTags import IFD
 from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 from rich.table import Table
 
 from local.accounts import PASSWORD, PHONES
@@ -130,7 +130,7 @@ async def _download(
 
 async def _pieces(console: Console, photo: bytes) -> AsyncIterator[bytes]:
     columns = (TextColumn("  {task.description}"), BarColumn(), DownloadColumn())
-    with Progress(*columns, TransferSpeedColumn(), console=console) as progress:
+    with Progress(*columns, console=console) as progress:
         task = progress.add_task("upload", total=len(photo))
         for start in range(0, len(photo), PIECE_BYTES):
             piece = photo[start : start + PIECE_BYTES]
