@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -22,6 +23,8 @@ from local.stack import StackSettings
 from local.template import REGION, ROOT
 from tests.conftest import free_port
 
+# Not pytest's directory: where we are root, PostgreSQL runs as a user that can't enter that.
+TEST_DATA = ROOT / ".local/tests"
 START_SECONDS = 60
 WAIT_SECONDS = 40
 
@@ -115,7 +118,7 @@ def start(port: int, log: IO[str]) -> subprocess.Popen[str]:
 def environment(port: int) -> dict[str, str]:
     return {
         "PORT": str(port),
-        "DATA_DIR": str(ROOT / f".local/test-{port}"),
+        "DATA_DIR": str(TEST_DATA / f"test-{port}"),
         "PYTHONPATH": "functions:layers/common:.",
     }
 
@@ -135,6 +138,13 @@ def running_stack(directory: Path) -> Iterator[Stack]:
         finally:
             process.send_signal(signal.SIGTERM)
             process.wait(START_SECONDS)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_leftovers() -> Iterator[None]:
+    """Remove what the stacks of this run wrote; the terminal's log is in pytest's directory."""
+    yield
+    shutil.rmtree(TEST_DATA, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")

@@ -117,6 +117,13 @@ def test_a_refused_login_is_not_tried_again(empty_database_url: str) -> None:
     assert waits == []
 
 
+def test_a_schema_newer_than_the_code_is_left_alone(database_url: str) -> None:
+    # What the code of the deployment before meets when a deployment is rolled back.
+    run_sql(database_url, "UPDATE schema_history SET version_num = 'from_tomorrow'")
+    result = migrate(lambda: parse_url(database_url, "X"))
+    assert result == MigrationResult("from_tomorrow", "from_tomorrow")
+
+
 def test_the_seeded_roles_have_their_permissions(database: Database) -> None:
     query = text(
         "SELECT permission, array_agg(role ORDER BY role) AS granted FROM role_permissions"

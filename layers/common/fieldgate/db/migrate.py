@@ -38,7 +38,7 @@ def migrate(
     delay_seconds: float = 3,
     sleep: Callable[[float], None] = time.sleep,
 ) -> MigrationResult:
-    """Upgrade the schema to the newest revision, in one transaction.
+    """Upgrade the schema to the newest revision, in one transaction; never downgrade it.
 
     Two at once are safe: the second waits for the first and finds nothing to do. While the server
     cannot be reached it is tried again, `tries` times in all; nothing else is retried.
@@ -60,6 +60,7 @@ def migrate(
 def _migrate(address: Callable[[], DatabaseAddress]) -> MigrationResult:
     from alembic import command
     from alembic.config import Config
+    from alembic.script import ScriptDirectory
 
     import migrations
 
@@ -82,6 +83,12 @@ def _migrate(address: Callable[[], DatabaseAddress]) -> MigrationResult:
     with engine.begin() as connection:
         connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
         before = _revision(connection)
+        known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
+        if before is not None and before not in known:
+            # A deployment is being rolled back: the code before it meets the schema after it,
+            # which it must be able to work with. An error here would leave the rollback stuck.
+            logger().warning("schema is newer than this code", extra={"revision": before})
+            return MigrationResult(before, before)
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
         return MigrationResult(before, _revision(connection))
