@@ -4,19 +4,25 @@
 SHELL := bash
 
 UV_VERSION := 0.13.8
-UV := .uv/bin/uv
+override UV := $(CURDIR)/.uv/bin/uv
 PYTHON := .venv/bin/python
 PORT ?= 8080
+# So that two that start at once don't install over each other, where there is flock.
+LOCK := $(if $(shell command -v flock),flock .uv.lock)
 
 export PORT
 export PHOTO
 export PYTHONPATH := functions:layers/common:.
-# Nothing here speaks to AWS or reports to anybody.
-export AWS_DEFAULT_REGION := af-south-1
-export AWS_EC2_METADATA_DISABLED := true
 export SAM_CLI_TELEMETRY := 0
+# What the caller's shell holds for other projects.
+unexport UV UV_PROJECT_ENVIRONMENT VIRTUAL_ENV
 
-.PHONY: help demo up test check format build bench
+# To this machine only: no profile, no region and no proxy of the caller's.
+LOCALLY := env -u AWS_PROFILE -u AWS_DEFAULT_PROFILE AWS_CONFIG_FILE=/dev/null \
+	AWS_SHARED_CREDENTIALS_FILE=/dev/null AWS_DEFAULT_REGION=af-south-1 \
+	AWS_EC2_METADATA_DISABLED=true NO_PROXY=127.0.0.1,localhost no_proxy=127.0.0.1,localhost
+
+.PHONY: help demo up test check format build bench deploy keys clean
 
 help: ## Say what there is
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -25,22 +31,22 @@ help: ## Say what there is
 	@echo "PHOTO=path make demo  with a photo of your own"
 
 demo: .venv/synced .venvs/ministack/synced ## Run the main job end to end and show what happened
-	@$(PYTHON) -m local demo
+	@exec $(LOCALLY) $(PYTHON) -m local demo
 
 up: .venv/synced .venvs/ministack/synced ## Run the whole stack on this machine until Ctrl-C
-	@exec $(PYTHON) -m local up
+	@exec $(LOCALLY) $(PYTHON) -m local up
 
 test: .venv/synced .venvs/ministack/synced ## Run all tests: unit, integration, end to end
-	$(PYTHON) -m pytest --cov --cov-report=term $(ARGS)
+	$(LOCALLY) $(PYTHON) -m pytest $(or $(ARGS),--cov --cov-report=term)
 
 check: .venv/synced .venvs/sam/synced .venvs/checkov/synced ## Lint, types, template; writes nothing
 	.venv/bin/ruff check
 	.venv/bin/ruff format --check
 	.venv/bin/mypy
-	.venvs/sam/bin/sam validate --lint
-	$(PYTHON) -m local.expanded_template
+	$(LOCALLY) .venvs/sam/bin/sam validate --lint
+	$(LOCALLY) $(PYTHON) -m local.expanded_template
 	.venv/bin/cfn-lint .build/template.json
-	.venvs/checkov/bin/checkov --file .build/template.json --framework cloudformation \
+	$(LOCALLY) .venvs/checkov/bin/checkov --file .build/template.json --framework cloudformation \
 		--compact --quiet --skip-download
 	$(UV) lock --check
 
@@ -51,19 +57,32 @@ format: .venv/synced ## Put the source into its one form
 build: .venvs/sam/synced ## Build functions and layers for AWS (arm64), without Docker
 	.venvs/sam/bin/sam build
 
+deploy: build .venv/synced ## Deploy to AWS: ENV=staging PARAMETERS="DatabaseSecretArn=... ..."
+	.venvs/sam/bin/sam deploy --config-env $(ENV) --parameter-overrides \
+		$$($(PYTHON) -m local.deploy_parameters $(ENV) $(PARAMETERS))
+
+keys: .venv/synced ## Make a key pair to sign access tokens with, in .build/
+	$(PYTHON) -m local.signing_keys
+
 bench: .venv/synced ## Measure what the documentation claims
 	$(PYTHON) -m benchmarks.photo_memory
 
+clean: ## Remove everything that was installed, built or run here
+	rm -rf .venv .venvs .uv .uv.lock .local .build .aws-sam .mypy_cache .ruff_cache .pytest_cache
+
+# An interrupted installation is begun anew: what is half there looks whole to the installer.
+# umask: started by root, PostgreSQL runs as another user, who must be able to read its files.
 $(UV):
-	@python3 -m venv .uv || { rm -rf .uv; echo "python3 can't make virtual environments;" \
-		"on Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
-	.uv/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	@umask 022; $(LOCK) sh -c 'test -x $@ || { rm -rf .uv && python3 -m venv .uv \
+		|| { echo "python3 can not make virtual environments; on Debian and Ubuntu:" \
+		"apt install python3-venv" >&2; exit 1; } \
+		&& .uv/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION); }'
 
 .venv/synced: $(UV) uv.lock
-	$(UV) sync --quiet --frozen --only-group dev
-	@touch $@
+	@umask 022; $(LOCK) sh -c 'test $@ -nt uv.lock || { test -e $@ || rm -rf .venv; rm -f $@; \
+		$(UV) sync --quiet --frozen --only-group dev && touch $@; }'
 
 # Tools that pin what others need in another version, each in an environment of its own.
 .venvs/%/synced: $(UV) uv.lock
-	UV_PROJECT_ENVIRONMENT=.venvs/$* $(UV) sync --quiet --frozen --only-group $*
-	@touch $@
+	@umask 022; $(LOCK) sh -c 'test $@ -nt uv.lock || { test -e $@ || rm -rf .venvs/$*; rm -f $@; \
+		UV_PROJECT_ENVIRONMENT=.venvs/$* $(UV) sync --quiet --frozen --only-group $* && touch $@; }'

@@ -4,7 +4,7 @@
 #   PLATFORM  uv's name of the target platform; empty: this machine's
 #   WITHOUT   packages that another layer brings
 #   SOURCES   packages of this project that go in beside them
-UV ?= $(ROOT)/.uv/bin/uv
+override UV := $(ROOT)/.uv/bin/uv
 PLATFORM ?= aarch64-manylinux_2_28
 
 # Lambda's file system is read-only: a module that is not compiled now is compiled at every cold

@@ -1,13 +1,9 @@
 """`python -m local up`: the stack until Ctrl-C. `python -m local demo`: the story, told live."""
 
 import argparse
-import asyncio
 import sys
 
-from local import demo
-from local.api_resources import UnsupportedLocally
 from local.child import ServerFailed
-from local.stack import StackSettings, serve
 
 
 def main() -> int:
@@ -16,16 +12,30 @@ def main() -> int:
     parser.add_argument("command", choices=["up", "demo"])
     command = parser.parse_args().command
     try:
-        if command == "up":
-            asyncio.run(serve(StackSettings.from_environment()))
-            return 0
-        return asyncio.run(demo.run())
-    except (KeyboardInterrupt, asyncio.CancelledError):
+        return _run(command)
+    except KeyboardInterrupt:
         print("\nstopped", file=sys.stderr)
         return 130
-    except (ServerFailed, UnsupportedLocally) as failure:
+    except ServerFailed as failure:
         print(f"\n{failure}", file=sys.stderr)
         return 1
+
+
+def _run(command: str) -> int:
+    # Not above: importing takes a second, and Ctrl-C in it is no reason for a trace.
+    import asyncio  # noqa: PLC0415
+
+    from local import demo  # noqa: PLC0415
+    from local.stack import serve  # noqa: PLC0415
+    from local.stack_settings import StackSettings  # noqa: PLC0415
+
+    try:
+        if command == "demo":
+            return asyncio.run(demo.run())
+        asyncio.run(serve(StackSettings.from_environment()))
+    except asyncio.CancelledError:
+        raise KeyboardInterrupt from None
+    return 0
 
 
 if __name__ == "__main__":

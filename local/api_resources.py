@@ -6,6 +6,7 @@ deploys such an API without any route, so they are written out for it.
 
 from typing import Any
 
+from local.child import ServerFailed
 from local.template import Template
 
 _METHODS = {"get", "head", "post", "put", "delete", "patch", "options"}
@@ -13,7 +14,7 @@ _ANY = "x-amazon-apigateway-any-method"
 _INTEGRATION = "x-amazon-apigateway-integration"
 
 
-class UnsupportedLocally(Exception):
+class UnsupportedLocally(ServerFailed):
     """The template says something that the local cloud would silently do without."""
 
 

@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.request import urlopen
+from urllib.request import ProxyHandler, build_opener
 
 import boto3
 import psutil
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 # In an environment of its own: it pins its dependencies.
-MINISTACK = ROOT / ".venvs/ministack/bin/ministack"
+MINISTACK = [str(ROOT / ".venvs/ministack/bin/python"), "-m", "ministack"]
 ACCOUNT = "000000000000"
 # What the local cloud gives its functions; known to the storage gate as well.
 SECRET = "test"  # noqa: S105 a local server's word, not a secret
@@ -28,6 +28,9 @@ SECRET = "test"  # noqa: S105 a local server's word, not a secret
 @dataclass
 class Cloud(Server):
     """A running local cloud; its functions run as its children."""
+
+    # It keeps nothing, so there is nothing to wait for.
+    stop_seconds = 3
 
     url: str
     process: subprocess.Popen[bytes]
@@ -87,7 +90,7 @@ def start_cloud(directory: Path, port: int) -> Cloud:
         "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
         "PYTHONDONTWRITEBYTECODE": "1",
     }
-    process = spawn([str(MINISTACK)], log=log, environment=environment)
+    process = spawn(MINISTACK, log=log, environment=environment)
     cloud = Cloud(f"http://127.0.0.1:{port}", process, log)
     try:
         wait_until_ready(process, lambda: _answers(cloud.url), log)
@@ -100,6 +103,8 @@ def start_cloud(directory: Path, port: int) -> Cloud:
 
 
 def _answers(url: str) -> bool:
-    with suppress(OSError), urlopen(f"{url}/_ministack/health", timeout=1) as response:  # noqa: S310
+    # Without the environment's proxies: it is on this machine.
+    opener = build_opener(ProxyHandler({}))
+    with suppress(OSError), opener.open(f"{url}/_ministack/health", timeout=1) as response:
         return bool(response.status == 200)
     return False

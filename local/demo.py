@@ -14,18 +14,19 @@ from typing import Any
 
 import httpx
 from PIL import Image
-from PIL.ExifTags import IFD
+from PIL.ExifTags import IFD, Base
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
-from rich.table import Table
+from rich.table import Column, Table
 
 from local.accounts import PASSWORD, PHONES
 from local.child import ServerFailed, tied
 from local.sample_photo import camera_jpeg
-from local.stack import StackSettings
+from local.stack_settings import StackSettings
 from local.template import ROOT
 from uploads.file_rules import PHOTO_TYPES
 
+DOWNLOADS = ROOT / ".local/demo"
 PIECE_BYTES = 64 * 1024
 READY_SECONDS = 60
 
@@ -63,8 +64,12 @@ async def run() -> int:
         _stack(settings, story),
         httpx.AsyncClient(base_url=settings.url, timeout=30) as phone,
     ):
-        media = await _upload(phone, story, name, photo)
-        pictures = await _download(phone, story, media)
+        try:
+            media = await _upload(phone, story, name, photo)
+            pictures = await _download(phone, story, media)
+        except httpx.HTTPError as error:
+            reason = str(error) or type(error).__name__
+            raise DemoFailed(f"Asking {error.request.url.host} failed: {reason}") from None
     _show(story, name, photo, media, pictures)
     return 0
 
@@ -115,15 +120,14 @@ async def _processed(phone: httpx.AsyncClient, media_id: str) -> dict[str, Any]:
 async def _download(
     phone: httpx.AsyncClient, story: Story, media: dict[str, Any]
 ) -> dict[str, Path]:
-    folder = ROOT / ".local/demo"
-    folder.mkdir(parents=True, exist_ok=True)
+    DOWNLOADS.mkdir(parents=True, exist_ok=True)
     pictures = {}
     with story.step("The app fetches the finished pictures"):
         for name, variant in media["variants"].items():
             # Without the token: the address itself is signed.
             answer = await phone.get(variant["url"], headers={"Authorization": ""})
             answer.raise_for_status()
-            pictures[name] = folder / f"{name}.jpg"
+            pictures[name] = DOWNLOADS / f"{name}.jpg"
             pictures[name].write_bytes(answer.content)
     return pictures
 
@@ -178,7 +182,7 @@ def _photo() -> tuple[str, bytes]:
     try:
         return path.name, path.read_bytes()
     except OSError as error:
-        raise DemoFailed(f"PHOTO={chosen} can't be read: {error.strerror}") from None
+        raise DemoFailed(f"PHOTO={path.absolute()} can't be read: {error.strerror}") from None
 
 
 def _data(answer: httpx.Response) -> dict[str, Any]:
@@ -189,7 +193,8 @@ def _data(answer: httpx.Response) -> dict[str, Any]:
         details = "".join(f"\n  {d['field']}: {d['message']}" for d in error.get("details", []))
         raise DemoFailed(
             f"{answer.request.method} {answer.request.url.path} was answered with "
-            f"{answer.status_code} {error.get('code', '')}: {error.get('message', '')}{details}"
+            f"{answer.status_code} {error.get('code', '')}: "
+            f"{error.get('message') or answer.text}{details}"
         )
     data: dict[str, Any] = body["data"]
     return data
@@ -198,12 +203,15 @@ def _data(answer: httpx.Response) -> dict[str, Any]:
 def _show(
     story: Story, name: str, photo: bytes, media: dict[str, Any], pictures: dict[str, Path]
 ) -> None:
-    table = Table("", "picture", "pixels", "bytes", "metadata", title="What went in, what came out")
+    table = Table("", Column("picture", overflow="fold"), title="What went in, what came out")
+    for heading in ("pixels", "bytes"):
+        table.add_column(heading, no_wrap=True, min_width=9)
+    table.add_column("metadata", overflow="fold")
     table.add_row("in", name, *_described(photo))
     for variant, path in pictures.items():
-        shown = str(path.relative_to(ROOT))
-        table.add_row(variant, shown, *_described(path.read_bytes()))
+        table.add_row(variant, path.name, *_described(path.read_bytes()))
     story.console.print(table)
+    story.console.print(f"The pictures are in {DOWNLOADS.relative_to(ROOT)}")
     times = Table("step", "seconds", title="How long it took")
     for title, seconds in story.steps:
         times.add_row(title, f"{seconds:.2f}")
@@ -217,4 +225,5 @@ def _described(picture: bytes) -> tuple[str, str, str]:
         found = [f"EXIF ({len(exif)} tags)"] if exif else []
         found += ["GPS position"] if exif.get_ifd(IFD.GPSInfo) else []
         found += [key for key in ("icc_profile", "comment", "xmp") if image.info.get(key)]
+        found += ["turned"] if exif.get(Base.Orientation, 1) > 1 else []
         return f"{image.width} x {image.height}", f"{len(picture):,}", ", ".join(found) or "none"

@@ -26,7 +26,8 @@ async def serve_proxy(
 
     While `target_name` is `down`, connections are cut, established ones at once; while `slow`,
     everything takes `latency_seconds` longer each way; while `error`, a connection is reset when
-    it is next used.
+    it is next used; while `hang`, connections are accepted, and nothing passes either way, not
+    even that the other side has left.
 
     Returns:
         The serving server; the caller ends it with `close()` and `abort_clients()`.
@@ -52,6 +53,7 @@ class _Proxy:
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Serve one client until either side is done."""
+        await self.faults.hold(self.target_name)
         if self.faults.active(self.target_name) == "down":
             _reset(writer)
             return
@@ -81,9 +83,11 @@ class _Proxy:
 
     async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(OSError):
-            while chunk := await reader.read(CHUNK_BYTES):
+            while True:
+                chunk = await reader.read(CHUNK_BYTES)
+                await self.faults.hold(self.target_name)
                 mode = self.faults.active(self.target_name)
-                if mode == "error":
+                if not chunk or mode == "error":
                     return
                 if mode == "slow":
                     await asyncio.sleep(self.latency_seconds)

@@ -1,11 +1,14 @@
 """Breaking a dependency on purpose, for a while: what POST /_local/faults switches."""
 
+import asyncio
 import time
 from collections import defaultdict
 from collections.abc import Callable
 from typing import Literal
 
-type FaultMode = Literal["down", "slow", "error"]
+type FaultMode = Literal["down", "slow", "error", "hang"]
+
+HANG_LOOK_SECONDS = 0.02
 
 
 class Faults:
@@ -30,6 +33,12 @@ class Faults:
         """Return how `target` is broken now, None when it is not."""
         mode, until = self._until.get(target, (None, 0.0))
         return mode if self._clock() < until else None
+
+    async def hold(self, target: str, *, abandoned: Callable[[], bool] = lambda: False) -> None:
+        """Return when `target` doesn't hang, or doesn't any more, or nobody waits for it."""
+        # Looked at again and again: no event tells that the clock, whichever it is, has moved on.
+        while self.active(target) == "hang" and not abandoned():  # noqa: ASYNC110
+            await asyncio.sleep(HANG_LOOK_SECONDS)
 
     def on_set(self, target: str, listener: Callable[[FaultMode], None]) -> None:
         """Call `listener` at once whenever `target` is broken."""

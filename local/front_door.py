@@ -10,12 +10,13 @@ from typing import Annotated, Any, Literal
 
 import aiohttp
 from aiohttp import web
+from aiohttp.typedefs import Handler
 from pydantic import BaseModel, Field, ValidationError
 from yarl import URL
 
 from local.cloud import Cloud
 from local.deploy import Deployment, Places
-from local.faults import Faults
+from local.faults import FaultMode, Faults
 from local.invocations import summarise
 
 # API Gateway's own limits for HTTP APIs.
@@ -30,7 +31,7 @@ class FaultOrder(BaseModel):
     """The body of POST /_local/faults. 0 seconds mends."""
 
     target: Literal["cache", "s3", "database"]
-    mode: Literal["down", "slow", "error"]
+    mode: FaultMode
     seconds: Annotated[float, Field(ge=0, le=3600)]
 
 
@@ -47,14 +48,14 @@ class FrontDoor:
 
     def application(self) -> web.Application:
         """Return the aiohttp application to serve."""
-        app = web.Application(client_max_size=MAX_BODY_BYTES)
+        app = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=[_for_this_machine])
         app.cleanup_ctx.append(_session)
         app.router.add_get("/_local/functions", self.functions)
         app.router.add_get("/_local/queues", self.queues)
         app.router.add_post("/_local/schedules/{logical_id}", self.run_schedule)
         app.router.add_post("/_local/faults", self.break_dependency)
-        app.router.add_route("*", "/_local/{rest:.*}", self.unknown)
-        app.router.add_route("*", "/{path:.*}", self.forward)
+        app.router.add_route("*", r"/_local/{rest:[\s\S]*}", self.unknown)
+        app.router.add_route("*", r"/{path:[\s\S]*}", self.forward)
         return app
 
     async def functions(self, _request: web.Request) -> web.Response:
@@ -84,7 +85,10 @@ class FrontDoor:
         try:
             order = FaultOrder.model_validate_json(await request.read())
         except ValidationError as error:
-            return _refuse(400, "; ".join(f"{e['loc']}: {e['msg']}" for e in error.errors()))
+            faults = (
+                f"{'.'.join(map(str, e['loc'])) or 'body'}: {e['msg']}" for e in error.errors()
+            )
+            return _refuse(400, "; ".join(faults))
         self._faults.set(order.target, order.mode, order.seconds)
         return web.json_response(order.model_dump(), status=202)
 
@@ -165,6 +169,20 @@ class FrontDoor:
                 function = target["Arn"]["Fn::GetAtt"][0]
                 found[name] = self._deployment.resources[function], target.get("Input", "{}")
         return found
+
+
+@web.middleware
+async def _for_this_machine(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Keep web pages that a developer happens to visit away from the stack's own routes.
+
+    A page can send requests to loopback, under its own name (Origin) or, by DNS rebinding, with its
+    own host name; neither passes.
+    """
+    if request.path.startswith("/_local/"):
+        host = request.host.rpartition(":")[0] or request.host
+        if host not in {"127.0.0.1", "localhost"} or "Origin" in request.headers:
+            return _refuse(403, "The stack's own routes are for this machine, not for web pages.")
+    return await handler(request)
 
 
 async def _session(app: web.Application) -> AsyncIterator[None]:

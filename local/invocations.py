@@ -33,7 +33,9 @@ def _row(name: str, records: list[dict[str, Any]]) -> dict[str, Any]:
     return {
         "name": name,
         "invocations": len(starts),
-        "errors": sum(record["error"] for record in ends) + _killed(starts, ends),
+        "errors": sum(record["error"] for record in ends)
+        + sum(record["event"] == "failedInit" for record in records)
+        + _killed(starts, ends),
         "coldStarts": len(inits),
         "initMs": round(statistics.median(inits), 1) if inits else None,
         "p50Ms": _percentile(durations, 50),

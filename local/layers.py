@@ -1,10 +1,12 @@
 """The layers, built for this machine by the makefiles that sam build runs for Lambda."""
 
+import fcntl
 import hashlib
 import subprocess
 from collections.abc import Iterable
 from pathlib import Path
 
+from local.child import ServerFailed
 from local.template import ROOT
 
 # What a layer's third-party content follows from. The package fieldgate and the migrations are
@@ -12,17 +14,22 @@ from local.template import ROOT
 INPUTS = ("uv.lock", "pyproject.toml", "layers/build.mk")
 
 
-def build_layers(layers: Iterable[tuple[str, str]], directory: Path) -> bool:
+def build_layers(layers: Iterable[tuple[str, str]], directory: Path) -> None:
     """Build each (logical id, content folder) under `directory` unless that is up to date.
 
-    Returns:
-        Whether anything had to be built.
+    Of several stacks that start at once one builds and the others wait for it.
 
     Raises:
-        subprocess.CalledProcessError: with the makefile's output as `stdout`.
+        ServerFailed: with what the makefile said.
 
     """
-    built = False
+    directory.mkdir(parents=True, exist_ok=True)
+    with (directory / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        _build(layers, directory)
+
+
+def _build(layers: Iterable[tuple[str, str]], directory: Path) -> None:
     for name, content in layers:
         target = directory / name
         stamp = target / "inputs.sha256"
@@ -31,17 +38,17 @@ def build_layers(layers: Iterable[tuple[str, str]], directory: Path) -> bool:
             continue
         target.mkdir(parents=True, exist_ok=True)
         stamp.unlink(missing_ok=True)
-        subprocess.run(
+        made = subprocess.run(
             ["make", "-s", "-C", content, f"build-{name}", f"DEST={target}", "PLATFORM="],  # noqa: S607
             cwd=ROOT,
-            check=True,
+            check=False,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
         )
+        if made.returncode:
+            raise ServerFailed(f"The layer {name} could not be built:\n{made.stdout}")
         stamp.write_text(wanted)
-        built = True
-    return built
 
 
 def _digest(paths: Iterable[str]) -> str:

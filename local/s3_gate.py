@@ -48,7 +48,8 @@ def create_gate(
     Args:
         upstream: where requests go that are in order.
         secret_of: the secret of an access key, None for an unknown one; a mapping's `get` will do.
-        faults: target `s3`: `down` cuts connections unanswered, `slow` delays, `error` is 503.
+        faults: target `s3`: `down` cuts connections unanswered, `slow` delays, `error` is 503,
+            `hang` answers when the fault is over, to whoever still waits.
         clock: the time, in UTC.
         region: that of the buckets; requests signed for another are refused. None takes any.
         slow_seconds: how slow `slow` is.
@@ -83,6 +84,10 @@ async def _upstream_session(gate: web.Application) -> AsyncIterator[None]:
 
 
 async def _suffer(request: web.Request, faults: Faults, slow_seconds: float) -> None:
+    if faults.active("s3") == "hang":
+        await faults.hold("s3", abandoned=lambda: _has_left(request))
+        if _has_left(request):
+            raise Refused(503, "ServiceUnavailable", "nobody waits for the answer")
     match faults.active("s3"):
         case "down":
             if request.transport:
@@ -92,6 +97,10 @@ async def _suffer(request: web.Request, faults: Faults, slow_seconds: float) -> 
             await asyncio.sleep(slow_seconds)
         case "error":
             raise Refused(503, "SlowDown", "Please reduce your request rate.")
+
+
+def _has_left(request: web.Request) -> bool:
+    return request.transport is None or request.transport.is_closing()
 
 
 def _received(request: web.Request) -> Received:

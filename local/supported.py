@@ -24,7 +24,7 @@ HONOURED = {
     "AWS::Logs::LogGroup": "LogGroupName RetentionInDays",
     "AWS::S3::Bucket": "BucketName NotificationConfiguration VersioningConfiguration",
     "AWS::SQS::Queue": "MessageRetentionPeriod RedrivePolicy VisibilityTimeout",
-    "Custom::SchemaMigration": "BuildDate CommitSha ServiceTimeout ServiceToken",
+    "Custom::SchemaMigration": "Migrations ServiceTimeout ServiceToken",
 }
 # Taken and of no effect on one machine: permissions (it enforces none), encryption, alarms, scale.
 WITHOUT_EFFECT = {
@@ -37,8 +37,9 @@ WITHOUT_EFFECT = {
     "AWS::Lambda::Function": "Architectures Description Tags TracingConfig VpcConfig",
     "AWS::Lambda::LayerVersion": "CompatibleArchitectures CompatibleRuntimes Description",
     "AWS::Lambda::Permission": "Action FunctionName Principal SourceArn",
-    "AWS::S3::Bucket": "BucketEncryption LifecycleConfiguration OwnershipControls "
-    "PublicAccessBlockConfiguration",
+    # The gate answers every preflight itself.
+    "AWS::S3::Bucket": "BucketEncryption CorsConfiguration LifecycleConfiguration "
+    "OwnershipControls PublicAccessBlockConfiguration",
     "AWS::S3::BucketPolicy": "Bucket PolicyDocument",
     "AWS::SQS::Queue": "SqsManagedSseEnabled",
     "AWS::SQS::QueuePolicy": "PolicyDocument Queues",

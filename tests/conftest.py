@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from pg8000 import dbapi
 
-from fieldgate import config, queues, storage, tokens
+from fieldgate import config, tokens
 from fieldgate.db import engine
 from fieldgate.db.engine import Database
 from fieldgate.db.migrate import migrate
@@ -98,9 +98,9 @@ def environment(
         "JWT_PUBLIC_KEYS": json.dumps({"keys": [json.loads(signing_keys[1])]}),
     }.items():
         monkeypatch.setenv(name, value)
-    _forget_all()
+    config.forget()
     yield monkeypatch
-    _forget_all()
+    config.forget()
 
 
 @pytest.fixture
@@ -109,18 +109,6 @@ def live_database(environment: pytest.MonkeyPatch, database_url: str) -> Iterato
     environment.setenv("DATABASE_URL", database_url)
     yield engine.database()
     engine.database().close()
-
-
-def _forget_all() -> None:
-    config.forget()
-    for kept in (
-        engine.database,
-        storage._originals,
-        storage._published,
-        queues._client,
-        queues._queue_url,
-    ):
-        kept.cache_clear()
 
 
 def _memory() -> Path | None:

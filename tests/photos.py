@@ -224,6 +224,30 @@ def scan_bomb_jpeg(width: int = 8000, height: int = 6000, scans: int = 2000) -> 
     return jpeg[:-2] + tables_and_scan * repeats + b"\xff\xd9"
 
 
+@cache
+def hidden_scan_bomb_jpeg(side: int = 8000, scans: int = 400) -> bytes:
+    """A grey progressive JPEG of nothing but empty scans, all but one behind a reserved marker.
+
+    FF 02 is reserved and has no length. Who reads one all the same steps over the scans; a decoder
+    in search of restart markers (DRI is 1) finds them, and fills the whole picture for each.
+    """
+    one_code = bytes([1]) + bytes(16)  # of one bit, for the symbol 0
+    scan = jpeg_segment(0xDA, b"\x01\x01\x00\x00\x00\x00") + b"\x00\x00"
+    return b"".join(
+        [
+            b"\xff\xd8",
+            jpeg_segment(0xDB, b"\x00" + b"\x01" * 64),
+            jpeg_segment(0xC2, struct.pack(">BHHB", 8, side, side, 1) + b"\x01\x11\x00"),
+            jpeg_segment(0xC4, b"\x00" + one_code),
+            jpeg_segment(0xC4, b"\x10" + one_code),
+            jpeg_segment(0xDD, struct.pack(">H", 1)),
+            scan,
+            jpeg_segment(0x02, scan * scans),
+            b"\xff\xd9",
+        ]
+    )
+
+
 def jpeg_claiming(width: int, height: int, jpeg: bytes | None = None) -> bytes:
     """A JPEG whose header says it has other dimensions."""
     source = bytearray(jpeg or small_jpeg())
@@ -262,6 +286,7 @@ HOSTILE: dict[str, tuple[str, Callable[[], bytes]]] = {
     "animated WebP": ("image/webp", lambda: animated("WEBP")),
     "animated PNG": ("image/png", lambda: animated("PNG")),
     "JPEG of 2,000 scans": ("image/jpeg", scan_bomb_jpeg),
+    "JPEG of 400 hidden scans": ("image/jpeg", hidden_scan_bomb_jpeg),
 }
 """Name -> (declared type, file). Every one of them has to be rejected."""
 

@@ -15,8 +15,8 @@ app = create_app("check_health", public=True)
 async def check_health() -> JSONResponse:
     try:
         database().read(lambda connection: connection.scalar(select(1)))
-    except (Unavailable, ConfigurationError) as error:
-        logger().warning("database not reachable", extra={"reason": str(error)})
+    except (Unavailable, ConfigurationError):
+        logger().exception("database not reachable")
         return JSONResponse({"status": "Unhealthy"}, status_code=503)
     return JSONResponse({"status": "Healthy"})
 

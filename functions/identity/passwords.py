@@ -27,7 +27,7 @@ def hash_password(password: str) -> str:
 def check_password(stored_hash: str | None, password: str) -> Verdict:
     """Compare a password with a stored hash, of argon2id or bcrypt.
 
-    Without a stored hash (no such user) the same work is done in vain, so that the time taken
+    Without a stored hash (no such user) an argon2id hash is made in vain, so that the time taken
     does not tell whether the user is known.
     """
     if stored_hash is None:
@@ -41,12 +41,15 @@ def check_password(stored_hash: str | None, password: str) -> Verdict:
 def _check_bcrypt(stored_hash: str, password: str) -> Verdict:
     import bcrypt
 
-    secret = password.encode()[:_BCRYPT_MAX_BYTES]
+    typed = password.encode()
+    secret = typed[:_BCRYPT_MAX_BYTES]
     try:
         correct = b"\0" not in secret and bcrypt.checkpw(secret, stored_hash.encode())
     except ValueError:  # a damaged hash lets nobody in
         correct = False
-    return Verdict(correct, hash_password(password) if correct else None)
+    # What bcrypt didn't look at may be anything: it must not become part of the new hash.
+    complete = len(typed) <= _BCRYPT_MAX_BYTES
+    return Verdict(correct, hash_password(password) if correct and complete else None)
 
 
 def _check_argon2(stored_hash: str, password: str) -> Verdict:

@@ -11,7 +11,7 @@ from identity import store
 from identity.passwords import MAX_PASSWORD_BYTES, check_password
 from identity.store import User
 
-_PHONE = re.compile(r"\+[1-9]\d{6,14}", re.ASCII)
+_PHONE = re.compile(r"\+[1-9]\d{7,14}", re.ASCII)
 
 
 def sign_in(database: Database, identifier: str, password: str) -> User:
@@ -20,7 +20,7 @@ def sign_in(database: Database, identifier: str, password: str) -> User:
     A hash of an older kind is replaced on the way. One read, and at most one transaction.
 
     Raises:
-        InvalidCredentials: unknown user or wrong password, after the same work.
+        InvalidCredentials: unknown user or wrong password, alike.
         Forbidden: the right password of an account that may not sign in.
 
     """

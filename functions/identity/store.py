@@ -1,6 +1,6 @@
 """Every query of the identity domain."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Connection, String, Uuid, cast, func, select, update
@@ -15,7 +15,7 @@ class User:
     name: str
     phone: str | None
     email: str | None
-    password_hash: str | None
+    password_hash: str | None = field(repr=False)
     status: str
     two_factor_enabled: bool
     permission_version: int

@@ -10,7 +10,7 @@ from fieldgate.db.engine import database
 from fieldgate.http import Caller, create_app, entry_point, require
 from fieldgate.storage import originals, published
 from uploads import deleting
-from uploads.ownership import visible_owner
+from uploads.ownership import changeable_owner
 
 app = create_app("delete_media")
 
@@ -26,7 +26,7 @@ async def delete_media(
         published(),
         media_id,
         actor_id=caller.user_id,
-        owner_id=visible_owner(caller),
+        owner_id=changeable_owner(caller),
     )
     return Response(status_code=204)
 

@@ -45,7 +45,7 @@ class Folder(StrEnum):
 
 
 @dataclass(frozen=True)
-class PhotoFile:
+class DeclaredPhoto:
     """A photo that may come: its cleaned name, its extension as storage will show it, its type."""
 
     filename: str
@@ -54,7 +54,7 @@ class PhotoFile:
     size: int
 
 
-def check_photo(filename: str, content_type: str, size: int) -> PhotoFile:
+def check_photo(filename: str, content_type: str, size: int) -> DeclaredPhoto:
     """Judge a photo's name, declared MIME type and size in bytes.
 
     Raises:
@@ -78,7 +78,7 @@ def check_photo(filename: str, content_type: str, size: int) -> PhotoFile:
         raise _wrong("size", "must be at least 1 byte")
     if size > MAX_PHOTO_BYTES:
         raise PayloadTooLarge(f"A photo may be {MAX_PHOTO_BYTES} bytes at most.")
-    return PhotoFile(name, extension, expected_type, size)
+    return DeclaredPhoto(name, extension, expected_type, size)
 
 
 def _clean(filename: str) -> str:

@@ -17,7 +17,7 @@ from pathlib import Path
 # Without its plugin at hand Pillow imports all forty of them for the first WebP: 80 ms.
 from PIL import Image, ImageCms, WebPImagePlugin  # noqa: F401
 
-from uploads.photo_file import PhotoFile, PhotoRejected, Reason
+from uploads.photo_file import PhotoRejected, Reason, StrippedPhoto
 from uploads.photo_formats import read_photo_file
 
 __all__ = ["PhotoRejected", "Reason", "Variant", "render_variants"]
@@ -128,7 +128,7 @@ def _encode(name: str, picture: Image.Image, quality: int) -> Variant:
     return Variant(name, out.getvalue(), picture.width, picture.height, "image/jpeg")
 
 
-def _decode(photo: PhotoFile) -> _Base:
+def _decode(photo: StrippedPhoto) -> _Base:
     width, height = _fit((photo.width, photo.height), _stored(AI_BOX, photo.orientation))
     width, height = width * _HEADROOM, height * _HEADROOM
     image, reach = _load(photo, (width, height))
@@ -142,7 +142,7 @@ def _decode(photo: PhotoFile) -> _Base:
     )
 
 
-def _load(photo: PhotoFile, wanted: tuple[int, int]) -> tuple[Image.Image, tuple[float, float]]:
+def _load(photo: StrippedPhoto, wanted: tuple[int, int]) -> tuple[Image.Image, tuple[float, float]]:
     """Decode, a JPEG at the smallest eighth, quarter or half that is not below `wanted`.
 
     Returns the image and how far the photo reaches in it. Everything Pillow is known to raise on

@@ -65,7 +65,7 @@ _TIFF_SHORT = 3
 
 
 @dataclass(frozen=True)
-class PhotoFile:
+class StrippedPhoto:
     """A still photo that is safe to decode.
 
     `format` is Pillow's name; `width` and `height` are as stored, before `orientation` (EXIF, 1-8)

@@ -19,16 +19,16 @@ from uploads.photo_file import (
     MAX_JPEG_SCANS,
     MAX_PARTS,
     MAX_PNG_BYTES,
-    PhotoFile,
     PhotoRejected,
     Reason,
+    StrippedPhoto,
     check_dimensions,
     exif_orientation,
     sane_profile,
 )
 
 
-def read_photo_file(source: bytes, content_type: str) -> PhotoFile:
+def read_photo_file(source: bytes, content_type: str) -> StrippedPhoto:
     """Check the bytes of a file against its declared type and the limits, decoding nothing.
 
     Raises PhotoRejected.
@@ -84,7 +84,7 @@ class _Frame:
     coefficients: int
 
 
-def _read_jpeg(source: bytes) -> PhotoFile:
+def _read_jpeg(source: bytes) -> StrippedPhoto:
     frame: _Frame | None = None
     kept = [b"\xff\xd8"]
     exif = b""
@@ -116,7 +116,7 @@ def _read_jpeg(source: bytes) -> PhotoFile:
             profile_parts[body[12]] = body[14:]
     if frame is None or not scans or _claims_too_much(frame, coded_bytes=end - first_scan):
         raise PhotoRejected(Reason.CORRUPT)
-    return PhotoFile(
+    return StrippedPhoto(
         format="JPEG",
         width=frame.width,
         height=frame.height,
@@ -138,7 +138,9 @@ def _jpeg_segments(source: bytes) -> Iterator[_Segment]:
         if marker == _EOI:
             yield _Segment(marker, start, b"", start + 2)
             return
-        if marker == _SOI:
+        # Markers below SOF0 are reserved. libjpeg skips one without its length, and so would find
+        # scans that are hidden behind it from us.
+        if marker == _SOI or marker < _BASELINE:
             raise PhotoRejected(Reason.CORRUPT)
         (length,) = struct.unpack_from(">H", source, start + 2)
         position = start + 2 + length
@@ -199,7 +201,7 @@ _PNG_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # by colour type
 _PNG_PIXEL_CHUNKS = frozenset({b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"})
 
 
-def _read_png(source: bytes) -> PhotoFile:
+def _read_png(source: bytes) -> StrippedPhoto:
     if source[12:16] != b"IHDR":
         raise PhotoRejected(Reason.CORRUPT)
     width, height, depth, color = struct.unpack_from(">IIBB", source, 16)
@@ -218,7 +220,7 @@ def _read_png(source: bytes) -> PhotoFile:
             exif = exif or source[start + 8 : end - 4]
         elif kind == b"iCCP" and profile is None:
             profile = _png_profile(source[start + 8 : end - 4])
-    return PhotoFile(
+    return StrippedPhoto(
         format="PNG",
         width=width,
         height=height,
@@ -261,7 +263,7 @@ _VP8_START_CODE = b"\x9d\x01\x2a"
 _VP8L_SIGNATURE = 0x2F
 
 
-def _read_webp(source: bytes) -> PhotoFile:
+def _read_webp(source: bytes) -> StrippedPhoto:
     width, height = _webp_size(source)
     check_dimensions("WEBP", width, height)
     if source[12:16] == b"VP8X" and source[20] & _WEBP_ANIMATION_FLAG:
@@ -274,7 +276,7 @@ def _read_webp(source: bytes) -> PhotoFile:
         elif kind in _WEBP_PIXEL_CHUNKS:
             kept.append(source[start:end] + b"\0" * ((end - start) % 2))
     body = b"WEBP" + b"".join(kept)
-    return PhotoFile(
+    return StrippedPhoto(
         format="WEBP",
         width=width,
         height=height,
@@ -311,7 +313,7 @@ def _webp_chunks(source: bytes) -> Iterator[tuple[bytes, int, int]]:
     raise PhotoRejected(Reason.TOO_COMPLEX)
 
 
-_READERS: dict[str, Callable[[bytes], PhotoFile]] = {
+_READERS: dict[str, Callable[[bytes], StrippedPhoto]] = {
     "image/jpeg": _read_jpeg,
     "image/png": _read_png,
     "image/webp": _read_webp,

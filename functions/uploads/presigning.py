@@ -10,7 +10,7 @@ from fieldgate.db.engine import Database, violated_constraint
 from fieldgate.errors import Unauthorized
 from fieldgate.storage import ObjectStorage, PresignedRequest
 from uploads import store
-from uploads.file_rules import Folder, PhotoFile
+from uploads.file_rules import DeclaredPhoto, Folder
 from uploads.store import Media
 
 URL_LIFETIME = timedelta(minutes=60)
@@ -21,7 +21,7 @@ def presign_photo(
     originals: ObjectStorage,
     owner_id: UUID,
     folder: Folder,
-    photo: PhotoFile,
+    photo: DeclaredPhoto,
     sha256: bytes | None,
 ) -> tuple[Media, PresignedRequest]:
     """Add a pending media and sign the one request that may fill it.

@@ -1,34 +1,49 @@
 """From an uploaded original to finished variants (seed: WF-INTEG-01).
 
-Every step may run twice, at once or late: the object keys written follow from the media's id,
-the bytes from the original's bytes, and each change of state is conditional on the one before.
+Every step may run twice or late: a run works under a lease, the keys it writes follow from the
+media's id and the bytes from the original's, and each change of state hangs on the one before.
 """
 
 import hashlib
 import json
 import re
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any
 from urllib.parse import unquote_plus
 
 from sqlalchemy import Connection
 
-from fieldgate import request_id
+from fieldgate import deadline, request_id
 from fieldgate.db.engine import Database
+from fieldgate.errors import Unavailable
 from fieldgate.observability import count, logger
 from fieldgate.queues import PoisonMessage
-from fieldgate.storage import ObjectMissing, ObjectStorage, ObjectTooLarge
+from fieldgate.storage import ObjectMissing, ObjectStorage, ObjectTooLarge, StorageError
 from uploads import store
-from uploads.file_rules import MAX_PHOTO_BYTES
+from uploads.file_rules import MAX_PHOTO_BYTES, PHOTO_TYPES
 from uploads.store import Media
 
+# A file that ended the process so often (by its time-out, or out of memory) will end the next.
+MAX_ATTEMPTS = 5
+# Of the reserve that `fieldgate.queues` keeps of a function's time.
+RELEASE_SECONDS = 3
 ACTOR = "system:on_media_uploaded"
 VARIANT_NAMES = ("web", "ai")
-# A variant never changes under its key, so whoever fetched it may keep it.
-CACHE_CONTROL = "private, max-age=31536000, immutable"
+# A variant never changes under its key, so whoever fetched it may keep it. That includes a CDN; who
+# else stands between sees TLS only.
+CACHE_CONTROL = "public, max-age=31536000, immutable"
 
 # {folder}/{media id}{extension}, as `store` names originals.
 _OBJECT_KEY = re.compile(r"[a-z-]+/[0-9a-f-]{36}\.[a-z0-9]+")
+
+
+class NotAsAnnounced(Exception):
+    """The original is not the file that was announced; `reason` is stored with the media."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
 
 
 def variant_key(object_key: str, name: str) -> str:
@@ -66,8 +81,12 @@ def process_upload(
 ) -> None:
     """Bring the media whose original is at `object_key` to `ready` or `rejected`.
 
-    Objects that nobody announced, or that are finished or deleted, are left alone. No transaction
-    is open while storage works.
+    Objects that nobody announced, or that are finished, are left alone. No transaction is open
+    while storage works.
+
+    Raises:
+        Unavailable: storage or the database is, or another run is at it: come back later.
+
     """
     if not _OBJECT_KEY.fullmatch(object_key):
         logger().warning("not an object of ours", extra={"object_key": ascii(object_key)})
@@ -76,35 +95,54 @@ def process_upload(
         database, lambda connection: store.claim_for_processing(connection, object_key)
     )
     if media is None:
-        logger().info("nothing to process", extra={"object_key": object_key})
-        _withdraw_deleted(database, published, object_key)
+        _see_why_not(database, originals, published, object_key)
+    elif media.processing_attempts > MAX_ATTEMPTS:
+        _reject(database, media, "PROCESSING_FAILED")
+    else:
+        try:
+            _process(database, originals, published, media)
+        except (Unavailable, StorageError):
+            # Not its fault, so it doesn't count; and the next try need not wait for the lease.
+            # Often it is the run's own time that is over: this has to be done all the same.
+            with suppress(Unavailable), deadline.within(RELEASE_SECONDS):
+                _transact(database, lambda connection: store.release(connection, media))
+            raise
+
+
+def _see_why_not(
+    database: Database, originals: ObjectStorage, published: ObjectStorage, object_key: str
+) -> None:
+    media = database.read(lambda connection: store.find_by_key(connection, object_key))
+    logger().info(
+        "nothing to process",
+        extra={"object_key": object_key, "state": media.state if media else None},
+    )
+    if media is None:
+        _withdraw(originals, published, object_key)
         return
+    is_photo = media.content_type in PHOTO_TYPES.values()
+    if media.state == "processing" or (media.state == "pending" and is_photo):
+        # Pending: another run had it when we asked for it, and has just given it back.
+        raise Unavailable("Another run is at this media.")
+
+
+def _process(
+    database: Database, originals: ObjectStorage, published: ObjectStorage, media: Media
+) -> None:
+    from uploads.photo import PhotoRejected, render_variants
+
     try:
-        original = originals.read(object_key, max_bytes=MAX_PHOTO_BYTES)
+        original = originals.read(media.object_key, max_bytes=MAX_PHOTO_BYTES)
+        digest = _check_against_announcement(media, original)
+        variants = render_variants(original, media.content_type)
     except ObjectMissing:
-        _transact(database, lambda connection: store.release(connection, media.id))
-        logger().warning("announced object is not there", extra={"object_key": object_key})
+        _transact(database, lambda connection: store.release(connection, media))
+        logger().warning("announced object is not there", extra={"object_key": media.object_key})
         return
     except ObjectTooLarge:
         _reject(database, media, "TOO_LARGE")
         return
-    _process(database, published, media, original)
-
-
-def _process(database: Database, published: ObjectStorage, media: Media, original: bytes) -> None:
-    from uploads.photo import PhotoRejected, render_variants
-
-    digest = hashlib.sha256(original).hexdigest()
-    # Storage has checked both; one that can't (not all that speak S3 can) is not taken at its word.
-    if len(original) != media.size:
-        _reject(database, media, "SIZE_MISMATCH")
-        return
-    if media.sha256 is not None and digest != media.sha256:
-        _reject(database, media, "CHECKSUM_MISMATCH")
-        return
-    try:
-        variants = render_variants(original, media.content_type)
-    except PhotoRejected as rejection:
+    except (PhotoRejected, NotAsAnnounced) as rejection:
         _reject(database, media, rejection.reason)
         return
     described = {}
@@ -119,38 +157,53 @@ def _process(database: Database, published: ObjectStorage, media: Media, origina
             "height": variant.height,
             "bytes": len(variant.body),
         }
-    _finish(database, published, media, digest, described)
+    _finish(database, originals, published, media, digest, described)
+
+
+def _check_against_announcement(media: Media, original: bytes) -> str:
+    """Return the SHA-256 of the original, in hexadecimal.
+
+    Storage has checked length and digest; one that can't (not all that speak S3 can) is not taken
+    at its word.
+    """
+    digest = hashlib.sha256(original).hexdigest()
+    if len(original) != media.size:
+        raise NotAsAnnounced("SIZE_MISMATCH")
+    if media.sha256 is not None and digest != media.sha256:
+        raise NotAsAnnounced("CHECKSUM_MISMATCH")
+    return digest
 
 
 def _finish(
     database: Database,
+    originals: ObjectStorage,
     published: ObjectStorage,
     media: Media,
     digest: str,
     variants: dict[str, dict[str, Any]],
 ) -> None:
     finished = _transact(
-        database, lambda connection: store.finish(connection, media.id, digest, variants)
+        database, lambda connection: store.finish(connection, media, digest, variants)
     )
     if finished:
         logger().info("media ready", extra={"media_id": str(media.id)})
         count("MediaReady")
     else:
-        _withdraw_deleted(database, published, media.object_key)
+        _see_why_not(database, originals, published, media.object_key)
 
 
-def _withdraw_deleted(database: Database, published: ObjectStorage, object_key: str) -> None:
-    """Remove what was published of a media that has been deleted meanwhile.
+def _withdraw(originals: ObjectStorage, published: ObjectStorage, object_key: str) -> None:
+    """Remove what storage has of a media that is deleted: sent or published after its row went.
 
-    By this run, or by an earlier one that did not live to do it. When the media is still there,
-    another run of the same event was faster, and these are its variants.
+    By a phone that repeated its PUT, by this run, or by one that did not live to finish. (A row is
+    committed before anybody can send its object, so there is none that is yet to come.)
     """
-    if not database.read(lambda connection: store.has_original(connection, object_key)):
-        published.delete(variant_keys(object_key))
+    originals.delete([object_key])
+    published.delete(variant_keys(object_key))
 
 
 def _reject(database: Database, media: Media, reason: str) -> None:
-    _transact(database, lambda connection: store.reject(connection, media.id, reason))
+    _transact(database, lambda connection: store.reject(connection, media, reason))
     logger().warning("media rejected", extra={"media_id": str(media.id), "reason": reason})
     count("MediaRejected", reason=reason)
 

@@ -1,7 +1,7 @@
 """Every query of the uploads domain."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -16,13 +16,18 @@ from sqlalchemy import (
     func,
     insert,
     literal,
+    or_,
     select,
     true,
     update,
 )
 
 from fieldgate.db.tables.media import media
-from uploads.file_rules import Folder, PhotoFile
+from uploads.file_rules import PHOTO_TYPES, DeclaredPhoto, Folder
+
+# A little more than the time-out of the function that works on it: then it is gone, whatever it
+# was doing.
+LEASE = timedelta(seconds=60)
 
 
 @dataclass(frozen=True)
@@ -38,6 +43,7 @@ class Media:
     state: str
     rejected_reason: str | None
     variants: dict[str, dict[str, Any]]
+    processing_attempts: int
     created_at: datetime
 
 
@@ -45,7 +51,7 @@ _COLUMNS = [media.c[name] for name in Media.__dataclass_fields__]
 
 
 def add_photo(
-    connection: Connection, owner_id: UUID, folder: Folder, photo: PhotoFile, sha256: str | None
+    connection: Connection, owner_id: UUID, folder: Folder, photo: DeclaredPhoto, sha256: str | None
 ) -> Media:
     """Add a `pending` media; the database makes its id, and from that its object key."""
     new = select(func.uuidv7().cast(Uuid).label("id")).subquery("new")
@@ -71,10 +77,11 @@ def find(connection: Connection, media_id: UUID, owner_id: UUID | None) -> Media
     return _media(row) if row else None
 
 
-def has_original(connection: Connection, object_key: str) -> bool:
-    """Say whether `object_key` is the original of a media that isn't deleted."""
+def find_by_key(connection: Connection, object_key: str) -> Media | None:
+    """Return the media whose original is at `object_key`, unless it is deleted."""
     condition = and_(media.c.object_key == object_key, _visible(None))
-    return connection.execute(select(media.c.id).where(condition)).first() is not None
+    row = connection.execute(select(*_COLUMNS).where(condition)).mappings().one_or_none()
+    return _media(row) if row else None
 
 
 def find_page(
@@ -104,30 +111,45 @@ def find_page(
 
 
 def claim_for_processing(connection: Connection, object_key: str) -> Media | None:
-    """Mark the media at `object_key` as being processed, unless that is over or it is deleted."""
+    """Take the photo at `object_key` to work on it, alone, for `LEASE` at most.
+
+    Returns None when it is finished, deleted, no photo, or another run's. `processing_attempts`
+    then counts this attempt, and tells it from those before and after.
+    """
+    free = or_(
+        media.c.state == "pending",
+        and_(media.c.state == "processing", media.c.processing_since < func.now() - LEASE),
+    )
     return _move(
         connection,
-        and_(media.c.object_key == object_key, media.c.state.in_(["pending", "processing"])),
+        and_(
+            media.c.object_key == object_key,
+            media.c.content_type.in_(PHOTO_TYPES.values()),
+            free,
+        ),
         state="processing",
+        processing_since=func.now(),
+        processing_attempts=media.c.processing_attempts + 1,
     )
 
 
-def release(connection: Connection, media_id: UUID) -> None:
-    """Give a claim up: the object was not there after all."""
-    _move(connection, _being_processed(media_id), state="pending")
+def release(connection: Connection, claimed: Media) -> None:
+    """Give a claim up, as if it had not been made."""
+    attempts = claimed.processing_attempts - 1
+    _move(connection, _is_ours(claimed), state="pending", processing_attempts=attempts)
 
 
 def finish(
-    connection: Connection, media_id: UUID, sha256: str, variants: dict[str, dict[str, Any]]
+    connection: Connection, claimed: Media, sha256: str, variants: dict[str, dict[str, Any]]
 ) -> bool:
-    """Mark as `ready`. Returns False when someone else finished, or deleted it, meanwhile."""
+    """Mark as `ready`. Returns False when it was deleted, or taken from us, meanwhile."""
     values = {"state": "ready", "sha256": sha256, "variants": variants}
-    return _move(connection, _being_processed(media_id), **values) is not None
+    return _move(connection, _is_ours(claimed), **values) is not None
 
 
-def reject(connection: Connection, media_id: UUID, reason: str) -> None:
+def reject(connection: Connection, claimed: Media, reason: str) -> None:
     """Mark as `rejected` for `reason`, a stable code."""
-    _move(connection, _being_processed(media_id), state="rejected", rejected_reason=reason)
+    _move(connection, _is_ours(claimed), state="rejected", rejected_reason=reason)
 
 
 def hide(connection: Connection, media_id: UUID, owner_id: UUID | None) -> Media | None:
@@ -155,8 +177,12 @@ def _visible(owner_id: UUID | None) -> ColumnElement[bool]:
     return exists if owner_id is None else and_(exists, media.c.owner_id == owner_id)
 
 
-def _being_processed(media_id: UUID) -> ColumnElement[bool]:
-    return and_(media.c.id == media_id, media.c.state == "processing")
+def _is_ours(claimed: Media) -> ColumnElement[bool]:
+    return and_(
+        media.c.id == claimed.id,
+        media.c.state == "processing",
+        media.c.processing_attempts == claimed.processing_attempts,
+    )
 
 
 def _move(connection: Connection, condition: ColumnElement[bool], **values: Any) -> Media | None:

@@ -11,6 +11,7 @@ import json
 import os
 import sys
 import time
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +57,13 @@ def _record(**values: Any) -> None:
 sys.stdout = sys.stderr = _Log(sys.stderr, os.environ["LOCAL_LOG"])
 _started = time.perf_counter()
 _module, _, _name = os.environ["LOCAL_HANDLER"].rpartition(".")
-_target = getattr(importlib.import_module(_module), _name)
+try:
+    _target = getattr(importlib.import_module(_module), _name)
+except BaseException as error:
+    # On AWS this ends in the function's log as well; the local cloud only answers with it.
+    traceback.print_exc()
+    _record(event="failedInit", message=repr(error))
+    raise
 _record(event="init", initMs=(time.perf_counter() - _started) * 1000)
 
 

@@ -7,10 +7,12 @@ Permissions (`resource:action`) and the roles that have them:
 | media:read     | yes   | yes   | yes               | yes    | yes     |
 | media:write    | yes   | yes   | yes               | yes    |         |
 | media:read_all | yes   |       |                   |        |         |
+| media:write_all| yes   |       |                   |        |         |
 | users:read     | yes   |       |                   |        |         |
 | users:write    | yes   |       |                   |        |         |
 
-media:read and media:write are about one's own media, media:read_all about everybody's.
+media:read and media:write are about one's own media, media:read_all and media:write_all about
+everybody's.
 
 How the change log is kept honest:
 
@@ -68,6 +70,7 @@ PERMISSIONS = {
         ("admin", "agent", "warehouse_manager", "farmer"),
     ),
     "media:read_all": ("See everybody's media", ("admin",)),
+    "media:write_all": ("Delete everybody's media", ("admin",)),
     "users:read": ("See users and their roles", ("admin",)),
     "users:write": ("Create, change and block users", ("admin",)),
 }
@@ -156,6 +159,8 @@ def upgrade() -> None:
     _create_change_log()
     for signature, body in FUNCTIONS.items():
         op.execute(f"CREATE FUNCTION {signature} {body}")
+        # Else anybody could hang it on a temporary table called `users`, and log what never was.
+        op.execute(f"REVOKE EXECUTE ON FUNCTION {signature} FROM PUBLIC")
     _record_changes()
     _guard_change_log()
     _guard_outbox()
@@ -260,6 +265,8 @@ def _create_media() -> None:
         _text("sha256", nullable=True),
         _text("object_key"),
         _text("state", default="pending"),
+        sa.Column("processing_since", sa.DateTime(timezone=True)),
+        sa.Column("processing_attempts", sa.Integer(), server_default=sa.text("0"), nullable=False),
         _text("rejected_reason", nullable=True),
         sa.Column("variants", postgresql.JSONB(), server_default=sa.text("'{}'"), nullable=False),
         _time("created_at"),

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from fieldgate.queues import pause_seconds
 from local import template as sam
 from local.api_resources import UnsupportedLocally, expand_http_apis
 from local.expanded_template import expanded
@@ -22,6 +23,15 @@ PUBLIC = {
     "HEAD /generate_204": "a phone asks it before it trusts the network",
     "$default": "says 404 to whatever no function has",
 }
+
+# Every managed policy of AWS's that a role may have, and why; the wildcards in them are AWS's.
+AWS_POLICIES = {
+    "service-role/AWSLambdaBasicExecutionRole": "writes the function's log",
+    "service-role/AWSLambdaVPCAccessExecutionRole": "attaches it to the database's network",
+    "service-role/AWSLambdaSQSQueueExecutionRole": "takes a queue's messages; consumers only",
+    "AWSXrayWriteOnlyAccess": "sends traces, where TracingMode is Active",
+}
+AWS_POLICY_PREFIX = "arn:aws:iam::aws:policy/"
 
 
 @pytest.fixture(scope="module")
@@ -139,6 +149,34 @@ def test_every_function_has_its_own_role_and_no_permission_is_a_wildcard(
             assert statement["Resource"] != "*"
 
 
+def test_a_role_has_no_managed_policy_that_its_function_has_no_use_for(
+    resources: dict[str, dict[str, Any]],
+) -> None:
+    consumers = {
+        mapping["FunctionName"]["Ref"]
+        for mapping in of_type(resources, "AWS::Lambda::EventSourceMapping").values()
+    }
+    roles = of_type(resources, "AWS::IAM::Role")
+    ours = of_type(resources, "AWS::IAM::ManagedPolicy").keys()
+    for name, function in of_type(resources, "AWS::Lambda::Function").items():
+        allowed = {"service-role/AWSLambdaBasicExecutionRole"}
+        if "VpcConfig" in function:
+            allowed.add("service-role/AWSLambdaVPCAccessExecutionRole")
+        if "TracingConfig" in function:
+            allowed.add("AWSXrayWriteOnlyAccess")
+        if name in consumers:
+            allowed.add("service-role/AWSLambdaSQSQueueExecutionRole")
+        assert allowed <= AWS_POLICIES.keys()
+        attached = roles.pop(function["Role"]["Fn::GetAtt"][0])["ManagedPolicyArns"]
+        own = {policy["Ref"] for policy in attached if isinstance(policy, dict)}
+        aws = {policy for policy in attached if isinstance(policy, str)}
+        # What is our own has been looked at for wildcards.
+        assert own <= ours
+        assert aws <= {AWS_POLICY_PREFIX + policy for policy in allowed}, name
+    # A role that is no function's is nobody's to judge here.
+    assert not any(role.get("ManagedPolicyArns") for role in roles.values())
+
+
 def test_every_bucket_is_private_encrypted_and_tls_only(
     resources: dict[str, dict[str, Any]],
 ) -> None:
@@ -177,8 +215,24 @@ def test_every_environment_has_its_parameters(source: Template, environment: str
     assert given.keys() <= source["Parameters"].keys()
 
 
-def test_production_leaves_migrations_to_a_step_of_their_own() -> None:
-    assert sam.read_parameters("production")["RunMigrations"] == "false"
+def test_the_schema_is_there_before_the_code_that_needs_it(
+    resources: dict[str, dict[str, Any]],
+) -> None:
+    for name, function in of_type(resources, "AWS::Lambda::Function").items():
+        role = resources[function["Role"]["Fn::GetAtt"][0]]["Properties"]
+        if {"Ref": "ReadDatabaseSecret"} in role["ManagedPolicyArns"] and name != "Migrate":
+            assert resources[name]["DependsOn"] == "SchemaMigration"
+    migration = resources["SchemaMigration"]["Properties"]
+    # Else a deployment with a new migration would find nothing changed, and not run it.
+    assert resources[migration["Migrations"]["Ref"]]["Properties"]["LayerName"] == "MigrationsLayer"
+
+
+def test_an_outage_of_an_hour_costs_no_message(resources: dict[str, dict[str, Any]]) -> None:
+    for queue in of_type(resources, "AWS::SQS::Queue").values():
+        if "RedrivePolicy" in queue:
+            receives = queue["RedrivePolicy"]["maxReceiveCount"]
+            pauses = [pause_seconds(receive) for receive in range(1, receives)]
+            assert sum(pauses) >= 3600
 
 
 def test_an_unknown_property_stops_the_local_deployment_by_name(

@@ -19,7 +19,7 @@ import pytest
 
 from local.accounts import PASSWORD, PHONES
 from local.cloud import ACCOUNT, SECRET
-from local.stack import StackSettings
+from local.stack_settings import StackSettings
 from local.template import REGION, ROOT
 from tests.conftest import free_port
 
@@ -75,12 +75,21 @@ class Stack:
         rows = httpx.get(f"{self.url}/_local/queues").json()
         return next(row for row in rows if row["name"] == name)
 
-    def client(self, service: str) -> Any:
-        """Return a client of the local cloud."""
+    def address(self, server: str) -> str:
+        """Return where `cloud`, `database` or `cache` is, as the stack tells."""
         description = json.loads((self.settings.data / "stack.json").read_text())
+        return str(description[server])
+
+    def said(self, message: str) -> int:
+        """Count the lines of the functions' log with this message."""
+        log = (self.settings.data / "functions.log").read_text()
+        return log.count(f'"message":"{message}"')
+
+    def client(self, service: str) -> Any:
+        """Return a client of the local cloud, past the gate before its storage."""
         return boto3.client(
             service,  # type: ignore[call-overload]
-            endpoint_url=description["cloud"],
+            endpoint_url=self.address("cloud"),
             region_name=REGION,
             aws_access_key_id=ACCOUNT,
             aws_secret_access_key=SECRET,
@@ -118,7 +127,7 @@ def start(port: int, log: IO[str]) -> subprocess.Popen[str]:
 def environment(port: int) -> dict[str, str]:
     return {
         "PORT": str(port),
-        "DATA_DIR": str(TEST_DATA / f"test-{port}"),
+        "FIELDGATE_DATA_DIR": str(TEST_DATA / f"test-{port}"),
         "PYTHONPATH": "functions:layers/common:.",
     }
 
@@ -133,7 +142,7 @@ def running_stack(directory: Path) -> Iterator[Stack]:
             assert process.stdout is not None
             line = process.stdout.readline().strip()
             assert line == f"ready http://127.0.0.1:{port}", log.read_text()
-            settings = StackSettings(port, Path(environment(port)["DATA_DIR"]))
+            settings = StackSettings(port, Path(environment(port)["FIELDGATE_DATA_DIR"]))
             yield Stack(process, settings, log)
         finally:
             process.send_signal(signal.SIGTERM)

@@ -138,6 +138,23 @@ def test_a_port_that_is_none_is_said_plainly(port: str) -> None:
     assert "Traceback" not in ran.stderr
 
 
+def test_a_directory_of_somebody_else_is_left_alone_and_said_plainly(tmp_path: Path) -> None:
+    (tmp_path / "thesis.odt").touch()
+    ran = subprocess.run(
+        [sys.executable, "-m", "local", "up"],
+        cwd=ROOT,
+        env=os.environ | environment(free_port_pair()) | {"FIELDGATE_DATA_DIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert ran.returncode == 1
+    assert "holds files that no stack wrote" in ran.stderr
+    assert "Traceback" not in ran.stderr
+    assert (tmp_path / "thesis.odt").exists()
+
+
 @pytest.mark.parametrize("until", ["PostgreSQL", "local cloud", "storage gate"])
 def test_ctrl_c_while_it_starts_leaves_nothing_behind(until: str, tmp_path: Path) -> None:
     port = free_port_pair()

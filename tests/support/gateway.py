@@ -26,6 +26,16 @@ _TEXT_TYPES = ("text/", "application/json", "application/xml", "application/java
 
 
 @dataclass(frozen=True)
+class LambdaContext:
+    """What Lambda hands a function besides the event, as far as ours look at it."""
+
+    remaining_milliseconds: int = 30_000
+
+    def get_remaining_time_in_millis(self) -> int:
+        return self.remaining_milliseconds
+
+
+@dataclass(frozen=True)
 class Answer:
     """What the client gets. Header names are in lower case."""
 

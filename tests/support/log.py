@@ -40,6 +40,6 @@ def recorded_log() -> Iterator[Log]:
         yield Log(written)
     finally:
         logger().thread_safe_clear_keys()
-        logger().remove_keys(["request_id", "route"])
+        logger().remove_keys(["request_id", "route", "gateway_request_id"])
         if before is not None:
             handler.setStream(before)

@@ -1,6 +1,7 @@
 """Settings: where they come from, and what is said when they are not there."""
 
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import boto3
 import pytest
@@ -173,7 +174,7 @@ def test_a_secret_that_cannot_be_read_is_unavailable_and_named_in_the_log(
         load(Mail)
 
     assert "absent" not in refusal.value.message
-    assert log.said("setting can't be read")[0]["setting"] == "MAIL_PASSWORD"
+    assert log.said("setting can't be read")[0]["place"] == "/absent"
 
 
 def test_an_integration_whose_secret_cannot_be_read_is_off_until_it_can(
@@ -188,3 +189,126 @@ def test_an_integration_whose_secret_cannot_be_read_is_off_until_it_can(
     mail = load_optional(Mail, "mail")
     assert mail is not None
     assert mail.mail_password == VALUE
+
+
+# A secret that could be read once
+
+
+class Clock:
+    """The monotonic clock of `fieldgate.config`, moved by hand."""
+
+    now = 1000.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """Secrets are then too old at once, and only the pause after a failure counts."""
+    clock = Clock()
+    monkeypatch.setattr(config, "time", SimpleNamespace(monotonic=clock.monotonic))
+    monkeypatch.setattr(config, "SECRET_MAX_AGE_SECONDS", 0)
+    return clock
+
+
+class Kept:
+    """A secret or a parameter that can be changed and taken away."""
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+
+    def write(self, value: str) -> None:
+        if self.kind == "PARAMETER":
+            ssm = boto3.client("ssm")
+            ssm.put_parameter(Name="/mail", Value=value, Type="SecureString", Overwrite=True)
+        else:
+            boto3.client("secretsmanager").create_secret(Name="/mail", SecretString=value)
+
+    def remove(self) -> None:
+        if self.kind == "PARAMETER":
+            boto3.client("ssm").delete_parameter(Name="/mail")
+        else:
+            boto3.client("secretsmanager").delete_secret(
+                SecretId="/mail", ForceDeleteWithoutRecovery=True
+            )
+
+
+@pytest.fixture(params=["SECRET_ARN", "PARAMETER"])
+def kept(request: pytest.FixtureRequest, environment: pytest.MonkeyPatch, aws: None) -> Kept:
+    environment.setenv(f"MAIL_PASSWORD_{request.param}", "/mail")
+    return Kept(request.param)
+
+
+def test_a_secret_that_can_no_longer_be_read_stays_as_it_was_and_is_tried_once_a_minute(
+    kept: Kept, clock: Clock, log: Log
+) -> None:
+    kept.write(VALUE)
+    assert lookup("MAIL_PASSWORD") == VALUE
+    kept.remove()
+    assert lookup("MAIL_PASSWORD") == VALUE
+    (warning,) = log.said("setting can't be read anew")
+    assert (warning["level"], warning["place"]) == ("WARNING", "/mail")
+    assert VALUE not in log.text
+
+    kept.write("rotated")
+    clock.now += config.RETRY_SECONDS - 1
+    assert lookup("MAIL_PASSWORD") == VALUE
+    assert len(log.said("setting can't be read anew")) == 1
+    clock.now += 1
+    assert lookup("MAIL_PASSWORD") == "rotated"
+
+
+def test_a_secret_that_stays_away_is_tried_again_each_minute(
+    kept: Kept, clock: Clock, log: Log
+) -> None:
+    kept.write(VALUE)
+    lookup("MAIL_PASSWORD")
+    kept.remove()
+    for _ in range(3):
+        assert [lookup("MAIL_PASSWORD") for _ in range(5)] == [VALUE] * 5
+        clock.now += config.RETRY_SECONDS
+    assert len(log.said("setting can't be read anew")) == 3
+
+
+def test_a_secret_that_was_refused_is_read_anew_and_other_settings_stay(
+    complete: pytest.MonkeyPatch, kept: Kept
+) -> None:
+    complete.delenv("MAIL_PASSWORD")
+    kept.write("first")
+    before = load(Mail)
+    kept.remove()
+    kept.write("second")
+    assert lookup("MAIL_PASSWORD") == "first"
+
+    config.forget_secrets()
+
+    assert lookup("MAIL_PASSWORD") == "second"
+    assert load(Mail) is before
+
+
+def test_what_was_refused_is_not_what_is_gone_on_with(kept: Kept, clock: Clock) -> None:
+    kept.write(VALUE)
+    lookup("MAIL_PASSWORD")
+    kept.remove()
+    config.forget_secrets()
+    with pytest.raises(Unavailable):
+        lookup("MAIL_PASSWORD")
+
+
+def test_what_is_made_once_is_made_again_when_forgotten() -> None:
+    made: list[int] = []
+
+    @config.once
+    def make(number: int) -> int:
+        made.append(number)
+        return number
+
+    assert [make(1), make(1), make(2)] == [1, 1, 2]
+    assert made == [1, 2]
+    config.forget_secrets()
+    make(1)
+    assert made == [1, 2]
+    config.forget()
+    make(1)
+    assert made == [1, 2, 1]

@@ -1,14 +1,15 @@
 """What becomes of queued messages: a real queue (moto's) on loopback, and Lambda's part played."""
 
+import math
 from collections.abc import Iterator
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from fieldgate import request_id
+from fieldgate import deadline, request_id
 from fieldgate.errors import Unavailable
-from fieldgate.queues import PoisonMessage, consume
+from fieldgate.queues import RESERVE_SECONDS, PoisonMessage, consume
+from tests.support.gateway import LambdaContext
 from tests.support.log import Log
 from tests.support.sqs import DEAD_LETTERS, MAX_RECEIVES, LocalSqs, run_sqs
 
@@ -44,7 +45,7 @@ def test_each_message_is_handled_once_and_none_kept_when_all_is_well(sqs: LocalS
         sqs.send(body)
     event = sqs.receive()
     seen: list[str] = []
-    answer = consume(event, SimpleNamespace(), seen.append)
+    answer = consume(event, LambdaContext(), seen.append)
     assert seen == ["one", "two", "three"]
     assert answer == {"batchItemFailures": []}
     sqs.settle(event, answer)
@@ -62,7 +63,7 @@ def test_only_the_failed_messages_are_kept_and_the_others_still_handled(sqs: Loc
             raise Unavailable("down")
         seen.append(body)
 
-    answer = consume(event, SimpleNamespace(), handle)
+    answer = consume(event, LambdaContext(), handle)
     assert seen == ["one", "three"]
     assert identifiers(answer) == [event["Records"][1]["messageId"]]
     sqs.settle(event, answer)
@@ -73,7 +74,7 @@ def test_when_every_message_fails_all_are_kept_and_the_function_does_not(sqs: Lo
     sqs.send("one")
     sqs.send("two")
     event = sqs.receive()
-    answer = consume(event, SimpleNamespace(), fail_on("one", "two", error=Unavailable("down")))
+    answer = consume(event, LambdaContext(), fail_on("one", "two", error=Unavailable("down")))
     assert identifiers(answer) == [record["messageId"] for record in event["Records"]]
 
 
@@ -83,7 +84,7 @@ def test_poison_comes_back_at_once_until_it_is_a_dead_letter(sqs: LocalSqs) -> N
         event = sqs.receive()
         assert [record["body"] for record in event["Records"]] == ["bad"]
         sqs.settle(
-            event, consume(event, SimpleNamespace(), fail_on("bad", error=PoisonMessage("bad")))
+            event, consume(event, LambdaContext(), fail_on("bad", error=PoisonMessage("bad")))
         )
     assert sqs.receive()["Records"] == []
     assert sqs.pauses() == [0] * MAX_RECEIVES
@@ -94,7 +95,7 @@ def test_poison_comes_back_at_once_until_it_is_a_dead_letter(sqs: LocalSqs) -> N
 def test_anything_else_comes_back_later(sqs: LocalSqs, error: Exception) -> None:
     sqs.send("bad")
     event = sqs.receive()
-    sqs.settle(event, consume(event, SimpleNamespace(), fail_on("bad", error=error)))
+    sqs.settle(event, consume(event, LambdaContext(), fail_on("bad", error=error)))
     assert sqs.receive()["Records"] == []
     assert (sqs.held(), sqs.held(DEAD_LETTERS)) == (1, 0)
 
@@ -105,7 +106,7 @@ def test_the_pause_doubles_with_each_receive_up_to_a_quarter_of_an_hour(sqs: Loc
     for times in (1, 2, 3, 4, 5, 6, 7, 8, 100):
         consume(
             received_again(event, times),
-            SimpleNamespace(),
+            LambdaContext(),
             fail_on("bad", error=Unavailable("down")),
         )
     assert sqs.pauses() == [10, 20, 40, 80, 160, 320, 640, 900, 900]
@@ -123,7 +124,7 @@ def test_a_visibility_that_cannot_be_changed_does_no_harm(sqs: LocalSqs, log: Lo
         if body == "bad":
             raise PoisonMessage("bad")
 
-    answer = consume(event, SimpleNamespace(), handle)
+    answer = consume(event, LambdaContext(), handle)
     assert seen == ["bad", "good"]
     assert identifiers(answer) == [event["Records"][0]["messageId"]]
     assert [line["reason"] for line in log.said("visibility not changed")] == ["InvalidSecurity"]
@@ -138,7 +139,7 @@ def test_a_region_that_is_not_set_does_no_harm(
     event = sqs.receive()
     environment.delenv("AWS_DEFAULT_REGION")
     environment.setenv("AWS_CONFIG_FILE", "/nonexistent")
-    answer = consume(event, SimpleNamespace(), fail_on("bad", error=PoisonMessage("bad")))
+    answer = consume(event, LambdaContext(), fail_on("bad", error=PoisonMessage("bad")))
     assert len(identifiers(answer)) == 1
     assert [line["reason"] for line in log.said("visibility not changed")] == ["NoRegionError"]
     assert sqs.pauses() == []
@@ -148,7 +149,7 @@ def test_the_queue_is_looked_up_once(sqs: LocalSqs) -> None:
     for body in ("one", "two"):
         sqs.send(body)
     event = sqs.receive()
-    consume(event, SimpleNamespace(), fail_on("one", "two", error=Unavailable("down")))
+    consume(event, LambdaContext(), fail_on("one", "two", error=Unavailable("down")))
     assert [name for name, _ in sqs.calls].count("GetQueueUrl") == 1
 
 
@@ -164,7 +165,27 @@ def test_each_message_is_worked_on_and_logged_under_its_own_request_id(
         seen.append(request_id.current())
         raise Unavailable("down")
 
-    consume(event, SimpleNamespace(), handle)
+    consume(event, LambdaContext(), handle)
     messages = [record["messageId"] for record in event["Records"]]
     assert seen == messages
     assert [line["request_id"] for line in log.said("message failed")] == messages
+
+
+def test_the_work_has_the_functions_time_but_for_a_reserve(sqs: LocalSqs) -> None:
+    sqs.send("one")
+    left: list[float] = []
+    consume(sqs.receive(), LambdaContext(30_000), lambda _: left.append(deadline.seconds_left()))
+    assert 0 < left[0] <= 30 - RESERVE_SECONDS
+    assert deadline.seconds_left() == math.inf
+
+
+def test_what_there_is_no_time_left_for_comes_back_later(sqs: LocalSqs) -> None:
+    sqs.send("one")
+    event = sqs.receive()
+
+    def handle(_body: str) -> None:
+        deadline.seconds_left()
+
+    answer = consume(event, LambdaContext(RESERVE_SECONDS * 1000), handle)
+    assert identifiers(answer) == [event["Records"][0]["messageId"]]
+    assert sqs.pauses() == [10]

@@ -7,9 +7,10 @@ A setting `NAME` comes from the variable `NAME`. A secret need not stand in the 
 """
 
 import os
+import time
 from collections.abc import Callable
 from functools import cache
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, ValidationError
 
@@ -17,10 +18,13 @@ from fieldgate.errors import ConfigurationError, Unavailable
 from fieldgate.observability import logger
 
 if TYPE_CHECKING:
+    from functools import _lru_cache_wrapper
+
     from aws_lambda_powertools.utilities.parameters import SecretsProvider, SSMProvider
     from botocore.config import Config
 
 SECRET_MAX_AGE_SECONDS = 300
+RETRY_SECONDS = 60
 SENTENCE = "The service cannot read its settings right now. Please try again shortly."
 
 
@@ -33,6 +37,16 @@ class Settings(BaseModel):
 
 
 _loaded: dict[type[Settings], Settings] = {}
+_kept_once: "list[_lru_cache_wrapper[Any]]" = []
+# By secret or parameter: what was read last, and until when no other try is made.
+_last_read: dict[str, tuple[str, float]] = {}
+
+
+def once[**P, R](make: Callable[P, R]) -> "_lru_cache_wrapper[R]":
+    """Keep what `make` returns for the environment's life, or until `forget`."""
+    kept = cache(make)
+    _kept_once.append(kept)
+    return kept
 
 
 def load[S: Settings](model: type[S]) -> S:
@@ -67,7 +81,7 @@ def load_optional[S: Settings](model: type[S], feature: str) -> S | None:
         return None
 
 
-@cache
+@once
 def warn_feature_off(feature: str, reason: str) -> None:
     """Say once per environment that an optional integration is not there."""
     logger().warning("feature off", extra={"feature": feature, "reason": reason})
@@ -83,56 +97,83 @@ def lookup(name: str) -> str | None:
     if value := os.environ.get(name):
         return value
     if arn := os.environ.get(f"{name}_SECRET_ARN"):
-        return _read(name, read_secret, arn)
+        return read_secret(arn)
     if parameter := os.environ.get(f"{name}_PARAMETER"):
-        return _read(name, read_parameter, parameter)
+        return read_parameter(parameter)
     return None
 
 
 def read_secret(arn: str) -> str:
-    """Return the text of a Secrets Manager secret, at most five minutes old."""
-    return str(_secrets().get(arn, max_age=SECRET_MAX_AGE_SECONDS))
+    """Return the text of a Secrets Manager secret, at most five minutes old while it can be read.
+
+    Raises:
+        Unavailable: it cannot be read, and never could.
+
+    """
+    return _read(arn, lambda: _secrets().get(arn, max_age=SECRET_MAX_AGE_SECONDS))
 
 
 def read_parameter(name: str) -> str:
-    """Return the (decrypted) text of an SSM parameter, at most five minutes old."""
-    return str(_parameters().get(name, decrypt=True, max_age=SECRET_MAX_AGE_SECONDS))
+    """Return the (decrypted) text of an SSM parameter; age and errors as for a secret."""
+    return _read(
+        name, lambda: _parameters().get(name, decrypt=True, max_age=SECRET_MAX_AGE_SECONDS)
+    )
 
 
 def forget() -> None:
-    """Read everything again at next use: for tests, and after a secret was rotated."""
+    """Make and read everything anew at next use, as a new environment would."""
     _loaded.clear()
-    warn_feature_off.cache_clear()
+    for kept in _kept_once:
+        kept.cache_clear()
+    forget_secrets()
+
+
+def forget_secrets() -> None:
+    """Read secrets and parameters anew at next use: what we hold was refused."""
     _secrets.cache_clear()
     _parameters.cache_clear()
+    _last_read.clear()
 
 
-def _read(name: str, read: Callable[[str], str], place: str) -> str:
+def _read(place: str, read: Callable[[], object]) -> str:
+    """Read a secret or parameter; while that fails, go on with what was read last.
+
+    The next try then is a minute later, so that not every request waits for it.
+    """
     from aws_lambda_powertools.utilities.parameters.exceptions import GetParameterError
 
+    last, retry_at = _last_read.get(place, ("", 0.0))
+    if last and time.monotonic() < retry_at:
+        return last
     try:
-        return read(place)
+        value = str(read())
     except GetParameterError as error:
-        logger().exception("setting can't be read", extra={"setting": name})
-        raise Unavailable(SENTENCE) from error
+        if not last:
+            logger().exception("setting can't be read", extra={"place": place})
+            raise Unavailable(SENTENCE) from error
+        logger().warning("setting can't be read anew", extra={"place": place}, exc_info=True)
+        _last_read[place] = last, time.monotonic() + RETRY_SECONDS
+        return last
+    _last_read[place] = value, 0.0
+    return value
 
 
 @cache
 def _secrets() -> "SecretsProvider":
     from aws_lambda_powertools.utilities.parameters import SecretsProvider
 
-    return SecretsProvider(boto_config=_patience())
+    return SecretsProvider(boto_config=_client_config())
 
 
 @cache
 def _parameters() -> "SSMProvider":
     from aws_lambda_powertools.utilities.parameters import SSMProvider
 
-    return SSMProvider(boto_config=_patience())
+    return SSMProvider(boto_config=_client_config())
 
 
-def _patience() -> "Config":
-    """Give up within the authorizer's 5 seconds: botocore's own limits are 60, five times over."""
+def _client_config() -> "Config":
+    """Give up soon: botocore's own limits are 60 seconds, five times over."""
     from botocore.config import Config
 
     return Config(

@@ -7,18 +7,21 @@ after a growing pause.
 """
 
 from collections.abc import Callable
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from fieldgate import request_id
+from fieldgate import deadline, request_id
+from fieldgate.config import once
 from fieldgate.observability import logger
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
     from mypy_boto3_sqs import SQSClient
 
+# With the twelve receives that template.yaml gives a queue, an outage may last for over an hour.
 FIRST_PAUSE_SECONDS = 10
 LONGEST_PAUSE_SECONDS = 900
+# Kept of a function's time for the last thing begun to time out, and the message to be put back.
+RESERVE_SECONDS = 20
 
 
 class PoisonMessage(Exception):
@@ -48,23 +51,25 @@ def consume(
             handle(record.body)
         except Exception as error:
             logger().exception("message failed", extra={"message_id": record.message_id})
-            _come_back(record, 0 if isinstance(error, PoisonMessage) else _pause(record))
+            pause = pause_seconds(int(record.attributes.approximate_receive_count))
+            _set_visibility(record, 0 if isinstance(error, PoisonMessage) else pause)
             raise
 
     # Without the flag Powertools raises when every message failed, which would count as an error
     # of the function and say nothing that the answer doesn't say.
     processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
-    return process_partial_response(  # type: ignore[return-value]
-        event=event, record_handler=handle_record, processor=processor, context=context
-    )
+    with deadline.within(context.get_remaining_time_in_millis() / 1000 - RESERVE_SECONDS):
+        return process_partial_response(  # type: ignore[return-value]
+            event=event, record_handler=handle_record, processor=processor, context=context
+        )
 
 
-def _pause(record: "SQSRecord") -> int:
-    receives = int(record.attributes.approximate_receive_count)
+def pause_seconds(receives: int) -> int:
+    """Return how long a message rests that failed when it was received for the n-th time."""
     return min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS << (receives - 1))
 
 
-def _come_back(record: "SQSRecord", seconds: int) -> None:
+def _set_visibility(record: "SQSRecord", seconds: int) -> None:
     """Set when the message is seen again; if that fails, the queue's own time-out does it."""
     from botocore.exceptions import BotoCoreError, ClientError
 
@@ -78,7 +83,7 @@ def _come_back(record: "SQSRecord", seconds: int) -> None:
         logger().warning("visibility not changed", extra={"reason": type(error).__name__})
 
 
-@cache
+@once
 def _client() -> "SQSClient":
     import boto3
     from botocore.config import Config
@@ -86,14 +91,14 @@ def _client() -> "SQSClient":
     return boto3.client(
         "sqs",
         config=Config(
-            connect_timeout=2,
-            read_timeout=5,
-            retries={"mode": "standard", "total_max_attempts": 3},
+            connect_timeout=1,
+            read_timeout=2,
+            retries={"mode": "standard", "total_max_attempts": 2},
         ),
     )
 
 
-@cache
+@once
 def _queue_url(arn: str) -> str:
     name = arn.rpartition(":")[2]
     return _client().get_queue_url(QueueName=name)["QueueUrl"]

@@ -266,6 +266,14 @@ def test_a_role_with_the_documented_grants_records_but_cannot_write_the_log(
         for statement in (*REFUSED, "ALTER TABLE change_log DISABLE TRIGGER ALL"):
             with pytest.raises(Exception, match="42501"):
                 run_sql(database_url, "SET ROLE app", statement)
+        forged = ["SET ROLE app", "CREATE TEMP TABLE users (LIKE public.users)"]
+        run_sql(database_url, *forged)
+        for function in ("record_change('id', '')", "refuse_change()", "touch_updated_at()"):
+            hang = f"CREATE TRIGGER t AFTER INSERT ON pg_temp.users EXECUTE FUNCTION {function}"
+            with pytest.raises(Exception, match="permission denied for function"):
+                run_sql(database_url, *forged, hang)
+        run_sql(database_url, "SET ROLE app", "UPDATE users SET name = 'By app again'")
+        assert len(user_updates(database)) == 2
     finally:
         run_sql(database_url, "DROP OWNED BY app", "DROP ROLE app")
 

@@ -1,3 +1,4 @@
+import json
 import os
 import shutil
 import signal
@@ -11,15 +12,17 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import boto3
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from moto import mock_aws
 from sqlalchemy import Connection, insert, select, text, update
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
-from fieldgate import config
+from fieldgate import config, deadline
 from fieldgate.db import engine as engine_module
 from fieldgate.db.driver import IDLE_SECONDS, WaitedTooLong, sqlstate
 from fieldgate.db.engine import (
@@ -128,6 +131,7 @@ def test_the_session_is_set_up_with_the_login(
     names = (
         "statement_timeout",
         "idle_in_transaction_session_timeout",
+        "idle_session_timeout",
         "application_name",
         "TimeZone",
     )
@@ -135,7 +139,7 @@ def test_the_session_is_set_up_with_the_login(
         database.read(lambda c, name=name: c.execute(text(f"SHOW {name}")).scalar_one())  # type: ignore[misc]
         for name in names
     ]
-    assert shown == ["8s", "10s", "presign-upload", "UTC"]
+    assert shown == ["8s", "10s", "330s", "presign-upload", "UTC"]
     assert engine_module.database() is database
     database.close()
     engine_module.database.cache_clear()
@@ -293,6 +297,50 @@ def test_a_server_that_falls_silent_is_given_up_in_time_and_not_tried_again(
     database.close()
 
 
+@pytest.mark.parametrize("kind", ["read", "transact"])
+def test_a_silent_server_is_not_waited_for_longer_than_the_work_has_left(
+    database: Database, kind: str
+) -> None:
+    pids: list[int] = []
+
+    def work(connection: Connection) -> None:
+        pids.append(backend(connection))
+        os.kill(pids[-1], signal.SIGSTOP)
+        connection.execute(BACKEND)
+
+    started = time.monotonic()
+    try:
+        with deadline.within(0.4), pytest.raises(Unavailable):
+            getattr(database, kind)(work)
+    finally:
+        os.kill(pids[0], signal.SIGCONT)
+    assert time.monotonic() - started < 3
+    assert len(pids) == 1
+
+
+@pytest.mark.parametrize("kind", ["read", "transact"])
+def test_a_server_that_never_answers_is_not_waited_for_longer_than_the_work_has_left(
+    kind: str,
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as hole:
+        address = DatabaseAddress("127.0.0.1", hole.getsockname()[1], "d", "u", "p")
+        started = time.monotonic()
+        with deadline.within(0.3), pytest.raises(DatabaseUnreachable):
+            getattr(Database(lambda: address), kind)(backend)
+        assert time.monotonic() - started < 2
+
+
+@pytest.mark.parametrize("kind", ["read", "transact"])
+def test_with_the_works_time_over_nothing_is_begun(database: Database, kind: str) -> None:
+    runs: list[int] = []
+    with deadline.within(60), count_statements(database) as traffic:
+        with deadline.within(0), pytest.raises(Unavailable, match="too long"):
+            getattr(database, kind)(lambda _: runs.append(1))
+        assert (runs, traffic.round_trips) == ([], 0)
+        getattr(database, kind)(lambda _: runs.append(1))
+    assert runs == [1]
+
+
 def test_many_slow_statements_share_one_deadline(database_url: str) -> None:
     database = quick(database_url, call_seconds=0.5)
 
@@ -333,6 +381,44 @@ def test_a_wrong_password_is_an_outage_that_does_not_show_it(database_url: str) 
         Database(lambda: wrong).read(backend)
     assert not isinstance(caught.value, DatabaseUnreachable)
     assert "hunter2" not in f"{caught.value} {caught.value.__cause__}"
+
+
+def test_a_rotated_password_is_taken_up_after_one_refusal(
+    environment: pytest.MonkeyPatch, database_url: str
+) -> None:
+    good = parse_url(database_url, "X")
+
+    def secret(password: str) -> str:
+        return json.dumps(
+            {
+                "username": "rotated",
+                "password": password,
+                "host": good.host,
+                "port": good.port,
+                "dbname": good.database,
+            }
+        )
+
+    with mock_aws():
+        secrets = boto3.client("secretsmanager")
+        arn = secrets.create_secret(Name="db", SecretString=secret("first"))["ARN"]
+        environment.setenv("DATABASE_SECRET_ARN", arn)
+        database = engine_module.database()
+        run_sql(database_url, "CREATE ROLE rotated LOGIN PASSWORD 'first'")
+        try:
+            before = database.read(backend)
+            run_sql(database_url, "ALTER ROLE rotated PASSWORD 'second'")
+            secrets.put_secret_value(SecretId="db", SecretString=secret("second"))
+            assert database.read(backend) == before  # who is in stays in
+
+            kill_backend(database_url, before)
+            with pytest.raises(Unavailable) as refused:
+                database.read(backend)
+            assert sqlstate(refused.value.__cause__) == "28P01"
+            assert database.read(backend) != before
+        finally:
+            database.close()
+            run_sql(database_url, "DROP ROLE rotated")
 
 
 def test_parameters_do_not_show_in_errors(database: Database) -> None:

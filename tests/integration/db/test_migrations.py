@@ -1,11 +1,18 @@
+import shutil
 import threading
+import time
+from pathlib import Path
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import create_engine, text
+from sqlalchemy.exc import DBAPIError
 
+import migrations
 from fieldgate import config
+from fieldgate.db import migrate as migrate_module
+from fieldgate.db.driver import sqlstate
 from fieldgate.db.engine import Database, DatabaseUnreachable
 from fieldgate.db.migrate import MigrationResult, migrate
 from fieldgate.db.tables import METADATA
@@ -124,6 +131,47 @@ def test_a_schema_newer_than_the_code_is_left_alone(database_url: str) -> None:
     assert result == MigrationResult("from_tomorrow", "from_tomorrow")
 
 
+NEXT_MIGRATION = """
+from alembic import op
+
+revision, down_revision = "0002", "0001"
+
+
+def upgrade() -> None:
+    op.execute("CREATE TABLE farms (id int)")
+    op.execute("ALTER TABLE users ADD COLUMN farm_id int")
+"""
+
+
+def test_a_table_that_is_in_use_fails_the_migration_instead_of_holding_everybody_up(
+    database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tree = tmp_path / "migrations"
+    shutil.copytree(migrations.__path__[0], tree)
+    (tree / "versions" / "0002_farms.py").write_text(NEXT_MIGRATION)
+    monkeypatch.setattr(migrations, "__path__", [str(tree)])
+    monkeypatch.setattr(migrate_module, "LOCK_SECONDS", 0.2)
+    engine = create_engine(database_url.replace("postgresql://", "postgresql+pg8000://"))
+    with engine.begin() as report:
+        # Gone after 10 s, so that a migration that would wait for ever fails this test instead.
+        report.execute(text("SET LOCAL idle_in_transaction_session_timeout = '10s'"))
+        report.execute(text("SELECT count(*) FROM users"))
+        started = time.monotonic()
+        with pytest.raises(DBAPIError) as caught:
+            migrate(lambda: parse_url(database_url, "X"))
+        assert time.monotonic() - started < 10
+    assert sqlstate(caught.value.orig) == "55P03"
+    assert run_sql(database_url, "SELECT version_num FROM schema_history") == [("0001",)]
+    assert run_sql(database_url, "SELECT to_regclass('farms')") == [(None,)]
+
+    assert migrate(lambda: parse_url(database_url, "X")) == MigrationResult("0001", "0002")
+    engine.dispose()
+
+
+def test_the_wait_for_a_table_leaves_time_in_the_deployment() -> None:
+    assert migrate_module.LOCK_SECONDS == 10
+
+
 def test_the_seeded_roles_have_their_permissions(database: Database) -> None:
     query = text(
         "SELECT permission, array_agg(role ORDER BY role) AS granted FROM role_permissions"
@@ -134,18 +182,15 @@ def test_the_seeded_roles_have_their_permissions(database: Database) -> None:
         "media:read": ["admin", "agent", "farmer", "sponsor", "warehouse_manager"],
         "media:write": ["admin", "agent", "farmer", "warehouse_manager"],
         "media:read_all": ["admin"],
+        "media:write_all": ["admin"],
         "users:read": ["admin"],
         "users:write": ["admin"],
     }
 
 
 def _downgrade(url: str) -> None:
-    from pathlib import Path
-
     from alembic import command
     from alembic.config import Config
-
-    import migrations
 
     settings = Config()
     settings.set_main_option("script_location", str(Path(migrations.__path__[0])))

@@ -4,7 +4,7 @@ import asyncio
 import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 
 import pytest
@@ -129,6 +129,59 @@ def test_slow_delays_each_way() -> None:
     _with_proxy(story, latency_seconds=0.02)
 
 
+def test_hanging_holds_back_what_is_sent_until_it_is_over() -> None:
+    async def story(broken: Broken) -> None:
+        async with broken.connect() as established, AsyncExitStack() as stack:
+            await _say(established, b"hello")
+            broken.faults.set("cache", "hang", 5)
+            # Nobody is refused: whoever connects waits as well.
+            late = await stack.enter_async_context(broken.connect())
+            for reader, writer in (established, late):
+                writer.write(b"again")
+                with pytest.raises(TimeoutError):
+                    await asyncio.wait_for(reader.read(1), timeout=0.1)
+            broken.clock.now += 5
+            for reader, _ in (established, late):
+                assert await reader.readexactly(5) == b"again"
+
+    _with_proxy(story)
+
+
+def test_hanging_hides_that_the_server_has_gone() -> None:
+    async def run() -> None:
+        faults = Faults()
+        server = await asyncio.start_server(_echo, "127.0.0.1", 0)
+        proxy = await serve_proxy(0, server.sockets[0].getsockname()[1], faults, "cache")
+        async with Broken(proxy.sockets[0].getsockname()[1], faults, Clock()).connect() as client:
+            await _say(client, b"hello")
+            faults.set("cache", "hang", 60)
+            server.close()
+            server.abort_clients()
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(client[0].read(), timeout=0.1)
+            faults.set("cache", "hang", 0)
+            assert await asyncio.wait_for(client[0].read(), timeout=5) == b""
+        proxy.close()
+        proxy.abort_clients()
+        await proxy.wait_closed()
+
+    asyncio.run(run())
+
+
+def test_down_cuts_those_who_hang() -> None:
+    async def story(broken: Broken) -> None:
+        async with broken.connect() as established, AsyncExitStack() as stack:
+            await _say(established, b"hello")
+            broken.faults.set("cache", "hang", 5)
+            late = await stack.enter_async_context(broken.connect())
+            broken.faults.set("cache", "down", 5)
+            for reader, _ in (established, late):
+                with suppress(ConnectionResetError):
+                    assert await reader.read() == b""
+
+    _with_proxy(story)
+
+
 def test_faults_of_another_target_do_not_matter() -> None:
     async def story(broken: Broken) -> None:
         async with broken.connect() as connection:
@@ -155,7 +208,7 @@ def test_a_target_that_does_not_listen_resets_the_client() -> None:
         asyncio.run(run())
 
 
-@pytest.mark.parametrize("mode", ["down", "slow", "error"])
+@pytest.mark.parametrize("mode", ["down", "slow", "error", "hang"])
 def test_a_fault_holds_until_its_time_is_over_or_it_is_mended(mode: FaultMode) -> None:
     clock = Clock()
     faults = Faults(clock=clock)

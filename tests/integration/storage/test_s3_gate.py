@@ -34,9 +34,9 @@ class Upload:
     headers: dict[str, str]
     body: bytes = PHOTO
 
-    def send(self) -> httpx.Response:
+    def send(self, timeout: float = 5) -> httpx.Response:
         headers = self.headers | {"Content-Length": str(len(self.body))}
-        return httpx.put(self.url, headers=headers, content=self.body)
+        return httpx.put(self.url, headers=headers, content=self.body, timeout=timeout)
 
     def with_header(self, name: str, value: str) -> "Upload":
         return replace(self, headers=self.headers | {name: value})
@@ -253,6 +253,30 @@ def test_while_failing_it_asks_to_slow_down(upload: Upload, s3_gate: LocalS3) ->
     s3_gate.faults.set("s3", "error", 60)
 
     assert refusal(upload.send()) == (503, "SlowDown")
+    assert s3_gate.stored(ORIGINALS) == {}
+
+
+def test_while_hanging_it_answers_once_that_is_over(upload: Upload, s3_gate: LocalS3) -> None:
+    s3_gate.faults.set("s3", "hang", 0.2)
+
+    answer = upload.send()
+
+    assert answer.status_code == 200
+    assert answer.elapsed.total_seconds() > 0.15
+    assert s3_gate.stored(ORIGINALS) == {KEY: PHOTO}
+
+
+def test_while_hanging_it_forgets_who_has_left(upload: Upload, s3_gate: LocalS3) -> None:
+    s3_gate.faults.set("s3", "hang", 60)
+    with pytest.raises(httpx.ReadTimeout):
+        upload.send(timeout=0.1)
+    # By the time that this one gives up as well, the first has long been seen to leave.
+    with pytest.raises(httpx.ReadTimeout):
+        httpx.get(upload.url, timeout=0.1)
+
+    s3_gate.faults.set("s3", "hang", 0)
+
+    assert httpx.get(s3_gate.endpoint).status_code == 403
     assert s3_gate.stored(ORIGINALS) == {}
 
 

@@ -10,11 +10,6 @@ from tests.support.s3 import MEDIA, ORIGINALS, LocalS3, run_s3
 from tests.support.sqs import LocalSqs, run_sqs
 
 
-@pytest.fixture(autouse=True)
-def _metrics_namespace(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Give what is counted its namespace, as template.yaml gives it to every function."""
-
-
 @pytest.fixture(scope="package")
 def s3_server() -> Iterator[LocalS3]:
     with run_s3() as s3:

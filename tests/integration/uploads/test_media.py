@@ -23,7 +23,7 @@ from uploads.store import Media
 
 BASE = "/api/v1/media"
 OWN = ["media:read", "media:write"]
-ADMIN = [*OWN, "media:read_all"]
+ADMIN = [*OWN, "media:read_all", "media:write_all"]
 ROUTES: dict[str, tuple[Handler, str]] = {
     "get": (get_media.handler, "GET"),
     "delete": (delete_media.handler, "DELETE"),
@@ -159,6 +159,25 @@ def test_another_owners_media_is_not_there(
     assert answer.error == unknown.error
     assert darkroom.row(ready)["deleted_at"] is None
     assert len(darkroom.variants()) == 2
+
+
+def test_seeing_everybodys_media_is_not_deleting_them(
+    deployed: Database, database: Database, ready: Media, darkroom: Darkroom
+) -> None:
+    reader = signed_in(add_user(database, "Dalila"), permissions=[*OWN, "media:read_all"])
+    before = darkroom.row(ready), darkroom.variants(), darkroom.stored_originals()
+    assert get(reader, ready.id).status == 200
+    refused(delete(reader, ready.id), 404, "NOT_FOUND")
+    assert (darkroom.row(ready), darkroom.variants(), darkroom.stored_originals()) == before
+
+
+def test_deleting_everybodys_media_is_not_seeing_them(
+    deployed: Database, database: Database, ready: Media
+) -> None:
+    sweeper = signed_in(add_user(database, "Ekal"), permissions=[*OWN, "media:write_all"])
+    refused(get(sweeper, ready.id), 404, "NOT_FOUND")
+    assert delete(sweeper, ready.id).status == 204
+    assert row_of(database, ready.id) is None
 
 
 def test_an_admin_sees_and_deletes_everybodys(

@@ -6,6 +6,7 @@ import pytest
 
 from fieldgate.db.engine import Database
 from tests import photos
+from tests.support.gateway import LambdaContext
 from tests.support.log import Log
 from tests.support.media import Darkroom, s3_notification, setup_notification
 from tests.support.sqs import DEAD_LETTERS, MAX_RECEIVES, LocalSqs
@@ -16,7 +17,7 @@ def deliver(sqs: LocalSqs) -> tuple[dict[str, Any], dict[str, Any]]:
     """Wake the function with what is visible, and settle as Lambda does."""
     event = sqs.receive()
     assert event["Records"], "nothing to deliver"
-    answer = on_media_uploaded.handler(event, object())
+    answer = on_media_uploaded.handler(event, LambdaContext())
     sqs.settle(event, answer)
     return event, answer
 
@@ -110,7 +111,7 @@ def test_with_storage_down_the_message_is_kept_and_a_later_delivery_succeeds(
     assert (sqs.held(), sqs.pauses()) == (1, [10])
 
     darkroom.s3.faults.set("s3", "down", 0)
-    assert on_media_uploaded.handler(event, object()) == {"batchItemFailures": []}
+    assert on_media_uploaded.handler(event, LambdaContext()) == {"batchItemFailures": []}
     assert darkroom.row(media)["state"] == "ready"
 
 
@@ -124,7 +125,7 @@ def test_with_the_database_down_the_message_is_kept(
         patch.setenv("DATABASE_URL", "postgresql://u:p@127.0.0.1:1/nothing")
         event, answer = deliver(sqs)
     assert len(answer["batchItemFailures"]) == 1
-    assert on_media_uploaded.handler(event, object()) == {"batchItemFailures": []}
+    assert on_media_uploaded.handler(event, LambdaContext()) == {"batchItemFailures": []}
     assert darkroom.row(media)["state"] == "ready"
 
 

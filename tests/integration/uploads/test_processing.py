@@ -2,21 +2,28 @@
 
 import io
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, nullcontext
+from dataclasses import replace
+from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any, override
 from uuid import UUID
 
 import httpx
 import pytest
 from PIL import Image
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select, update
 
+from fieldgate import deadline
 from fieldgate.db.engine import Database
 from fieldgate.db.tables import change_log
+from fieldgate.db.tables import media as media_table
 from fieldgate.db.url import parse_url
 from fieldgate.errors import Unavailable
+from fieldgate.storage import StorageError
 from fieldgate.storage.s3 import S3Storage
 from tests import photos
 from tests.support.database import count_statements
@@ -26,6 +33,7 @@ from tests.support.s3 import MEDIA, ORIGINALS, LocalS3
 from uploads import processing, store
 from uploads.deleting import delete_media
 from uploads.file_rules import MAX_PHOTO_BYTES, Folder
+from uploads.photo import render_variants
 from uploads.processing import process_upload
 from uploads.store import Media
 
@@ -70,6 +78,26 @@ def delete(darkroom: Darkroom, media: Media, database: Database | None = None) -
         actor_id=darkroom.owner_id,
         owner_id=darkroom.owner_id,
     )
+
+
+def claim(darkroom: Darkroom, media: Media) -> Media | None:
+    return darkroom.database.transact(
+        lambda connection: store.claim_for_processing(connection, media.object_key)
+    )
+
+
+def age_claim(darkroom: Darkroom, media: Media, age: timedelta) -> None:
+    """Make the claim on the media as old as `age`."""
+    statement = (
+        update(media_table)
+        .where(media_table.c.id == media.id)
+        .values(processing_since=func.now() - age)
+    )
+    darkroom.database.transact(lambda connection: connection.execute(statement))
+
+
+def end_lease(darkroom: Darkroom, media: Media) -> None:
+    age_claim(darkroom, media, store.LEASE + timedelta(seconds=1))
 
 
 def history(darkroom: Darkroom, media_id: UUID) -> list[str]:
@@ -130,7 +158,7 @@ def test_variants_are_stored_as_pictures_that_never_change(darkroom: Darkroom, s
     for key in darkroom.variants():
         head = s3.client().head_object(Bucket=MEDIA, Key=key)
         assert head["ContentType"] == "image/jpeg"
-        assert head["CacheControl"] == "private, max-age=31536000, immutable"
+        assert head["CacheControl"] == "public, max-age=31536000, immutable"
 
 
 def test_neither_original_nor_variants_can_be_read_without_a_signature(
@@ -194,51 +222,56 @@ def modified(s3: LocalS3) -> dict[str, Any]:
     return {item["Key"]: item["LastModified"] for item in found}
 
 
-def test_events_at_the_same_time_end_in_one_ready_and_the_same_bytes(
+def test_of_events_at_the_same_time_one_is_worked_on_and_the_others_come_back(
     darkroom: Darkroom, database_url: str, s3: LocalS3
 ) -> None:
-    """Four runs that have all claimed the media before the first of them goes on."""
-    content = photos.camera_jpeg(1000, 750, orientation=3)
-    alone = darkroom.upload(content)
-    process(darkroom, alone)
-    expected = {
-        key.rpartition("/")[2]: body
-        for key, body in darkroom.variants().items()
-        if str(alone.id) in key
-    }
-    media = darkroom.upload(content)
-    everyone_claimed = threading.Barrier(4, timeout=30)
+    """Four runs; the one that has the media goes on when the three others have ended."""
+    media = darkroom.upload(photos.camera_jpeg(1000, 750, orientation=3))
+    ended = threading.Semaphore(0)
 
     class Waiting(S3Storage):
         @override
         def read(self, key: str, *, max_bytes: int) -> bytes:
-            everyone_claimed.wait()
+            for _ in range(3):
+                assert ended.acquire(timeout=30)
             return super().read(key, max_bytes=max_bytes)
 
     def run() -> None:
         with closing(Database(lambda: parse_url(database_url, "the test"))) as own_database:
-            process_upload(
-                own_database,
-                Waiting(s3.place(ORIGINALS), s3.credentials),
-                S3Storage(s3.place(MEDIA), s3.credentials),
-                media.object_key,
-            )
+            try:
+                process_upload(
+                    own_database,
+                    Waiting(s3.place(ORIGINALS), s3.credentials),
+                    S3Storage(s3.place(MEDIA), s3.credentials),
+                    media.object_key,
+                )
+            finally:
+                ended.release()
 
     with ThreadPoolExecutor(4) as threads:
-        for outcome in [threads.submit(run) for _ in range(4)]:
-            outcome.result()
+        outcomes = [future.exception() for future in [threads.submit(run) for _ in range(4)]]
 
+    assert sorted(type(outcome).__name__ for outcome in outcomes) == [
+        "NoneType",
+        *["Unavailable"] * 3,
+    ]
     assert history(darkroom, media.id) == ["pending", "processing", "ready"]
-    found = {
-        key.rpartition("/")[2]: body
-        for key, body in darkroom.variants().items()
-        if str(media.id) in key
-    }
-    assert found == expected
+    before = darkroom.row(media), darkroom.variants(), modified(s3)
+    assert len(darkroom.variants()) == 2
+    for _ in range(3):
+        process(darkroom, media)
+    assert (darkroom.row(media), darkroom.variants(), modified(s3)) == before
+
+
+LATE: dict[str, Callable[[Connection, Media], object]] = {
+    "finish": lambda connection, claimed: store.finish(connection, claimed, "0" * 64, {}),
+    "reject": lambda connection, claimed: store.reject(connection, claimed, "CORRUPT"),
+    "release": store.release,
+}
 
 
 @pytest.mark.parametrize("reached", ["pending", "ready", "rejected"])
-@pytest.mark.parametrize("late", ["finish", "reject", "release"])
+@pytest.mark.parametrize("late", LATE)
 def test_a_run_that_comes_too_late_does_not_overturn_what_was_decided(
     darkroom: Darkroom, reached: str, late: str
 ) -> None:
@@ -247,13 +280,65 @@ def test_a_run_that_comes_too_late_does_not_overturn_what_was_decided(
         process(darkroom, media)
     before = darkroom.row(media)
     assert before["state"] == reached
-    steps: dict[str, Callable[[Connection], object]] = {
-        "finish": lambda connection: store.finish(connection, media.id, "0" * 64, {}),
-        "reject": lambda connection: store.reject(connection, media.id, "CORRUPT"),
-        "release": lambda connection: store.release(connection, media.id),
-    }
-    assert not darkroom.database.transact(steps[late])
+    claimed = replace(media, processing_attempts=before["processing_attempts"])
+    assert not darkroom.database.transact(lambda connection: LATE[late](connection, claimed))
     assert darkroom.row(media) == before
+
+
+@pytest.mark.parametrize("late", LATE)
+def test_a_run_whose_lease_another_has_taken_over_can_do_nothing(
+    darkroom: Darkroom, late: str
+) -> None:
+    media = darkroom.upload()
+    slow = claim(darkroom, media)
+    assert slow is not None
+    end_lease(darkroom, media)
+    quick = claim(darkroom, media)
+    assert quick is not None
+    before = darkroom.row(media)
+
+    assert not darkroom.database.transact(lambda connection: LATE[late](connection, slow))
+
+    assert darkroom.row(media) == before
+    assert darkroom.database.transact(lambda c: store.finish(c, quick, "0" * 64, {}))
+
+
+def test_a_run_that_finds_itself_taken_over_leaves_it_to_the_other(
+    darkroom: Darkroom, interrupted: Interrupted, database_url: str
+) -> None:
+    media = darkroom.upload()
+    taken: list[Media | None] = []
+
+    def take_over(key: str) -> None:
+        if key.endswith("ai.jpg"):
+            end_lease(darkroom, media)
+            with closing(Database(lambda: parse_url(database_url, "the test"))) as others:
+                taken.append(
+                    others.transact(lambda c: store.claim_for_processing(c, media.object_key))
+                )
+
+    interrupted.before = take_over
+    with pytest.raises(Unavailable):
+        process(darkroom, media, interrupted)
+    assert taken[0] is not None
+    row = darkroom.row(media)
+    assert (row["state"], row["processing_attempts"]) == ("processing", 2)
+
+
+def test_a_lease_is_held_for_its_whole_time(darkroom: Darkroom) -> None:
+    media = darkroom.upload()
+    assert claim(darkroom, media) is not None
+    assert claim(darkroom, media) is None
+    age_claim(darkroom, media, store.LEASE - timedelta(seconds=5))
+    assert claim(darkroom, media) is None
+    with pytest.raises(Unavailable):
+        process(darkroom, media)
+    assert darkroom.row(media)["processing_attempts"] == 1
+
+    end_lease(darkroom, media)
+    process(darkroom, media)
+    row = darkroom.row(media)
+    assert (row["state"], row["processing_attempts"]) == ("ready", 2)
 
 
 def test_a_late_event_does_not_open_a_rejected_media_again(darkroom: Darkroom) -> None:
@@ -267,12 +352,18 @@ def test_a_late_event_does_not_open_a_rejected_media_again(darkroom: Darkroom) -
     assert darkroom.variants() == {}
 
 
-def test_an_event_of_a_deleted_media_does_nothing(darkroom: Darkroom) -> None:
+def test_what_is_sent_for_a_deleted_media_is_removed(darkroom: Darkroom) -> None:
     media = darkroom.upload()
     delete(darkroom, media)
     darkroom.store(media, photos.small_jpeg())  # its URL still lives
+    darkroom.published.put(  # as a run that was at it may have
+        processing.variant_keys(media.object_key)[0],
+        b"x",
+        content_type="image/jpeg",
+        cache_control="private",
+    )
     process(darkroom, media)
-    assert darkroom.variants() == {}
+    assert (darkroom.variants(), darkroom.stored_originals()) == ({}, {})
     assert row_of(darkroom.database, media.id) is None
 
 
@@ -300,6 +391,50 @@ def test_an_object_that_nobody_announced_is_left_alone(
     assert darkroom.row(bystander) == before
     assert darkroom.variants() == {}
     assert log.said("nothing to process") or log.said("not an object of ours")
+
+
+@pytest.mark.parametrize("object_key", ["leaf.jpg", "farmers/leaf.jpg", "exports/2026/all.csv"])
+def test_an_object_that_is_not_ours_by_its_key_stays(darkroom: Darkroom, object_key: str) -> None:
+    darkroom.originals.put(
+        object_key, b"another's", content_type="text/plain", cache_control="private"
+    )
+    process_upload(darkroom.database, darkroom.originals, darkroom.published, object_key)
+    assert darkroom.stored_originals() == {object_key: b"another's"}
+
+
+@pytest.mark.parametrize("state", ["pending", "processing", "ready", "stored", "rejected"])
+@pytest.mark.parametrize("content_type", ["image/jpeg", "application/pdf"])
+def test_no_object_of_a_media_that_is_there_is_ever_removed(
+    darkroom: Darkroom, state: str, content_type: str
+) -> None:
+    media = darkroom.upload()
+    values = {
+        "state": state,
+        "content_type": content_type,
+        "processing_since": func.now() if state == "processing" else None,
+        "rejected_reason": "CORRUPT" if state == "rejected" else None,
+    }
+    statement = update(media_table).where(media_table.c.id == media.id).values(values)
+    darkroom.database.transact(lambda connection: connection.execute(statement))
+    outcome = pytest.raises(Unavailable) if state == "processing" else nullcontext()
+
+    with outcome:
+        process(darkroom, media)
+
+    assert darkroom.stored_originals() == {media.object_key: photos.small_jpeg()}
+    photo = content_type == "image/jpeg"
+    assert darkroom.row(media)["state"] == ("ready" if photo and state == "pending" else state)
+
+
+def test_only_a_photo_is_claimed(darkroom: Darkroom) -> None:
+    media = darkroom.upload()
+    statement = update(media_table).values(content_type="application/pdf")
+    darkroom.database.transact(lambda connection: connection.execute(statement))
+    before = darkroom.row(media)
+    process(darkroom, media)
+    assert claim(darkroom, media) is None
+    assert darkroom.row(media) == before
+    assert before["state"] == "pending"
 
 
 def test_an_event_before_the_object_is_there_leaves_the_media_pending(darkroom: Darkroom) -> None:
@@ -389,7 +524,7 @@ def test_storage_lost_between_the_variants_is_retried_and_heals(
     interrupted.before = lose_storage
     with pytest.raises(Unavailable):
         process(darkroom, media, interrupted)
-    assert darkroom.row(media)["state"] == "processing"
+    assert_unclaimed(darkroom, media)
 
     darkroom.s3.faults.set("s3", mode, 0)
     process(darkroom, media)
@@ -422,9 +557,183 @@ def test_killed_between_publishing_and_finishing_the_next_run_makes_it_ready(
     published = darkroom.variants()
     assert (darkroom.row(media)["state"], len(published)) == ("processing", 2)
 
+    with pytest.raises(Unavailable):  # it may still be at work
+        process(darkroom, media)
+    end_lease(darkroom, media)
     process(darkroom, media)
     assert darkroom.row(media)["state"] == "ready"
     assert darkroom.variants() == published
+
+
+@pytest.fixture
+def deadly(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
+    """Rendering ends the process, out of memory or of time; yields what was tried."""
+    tried: list[bytes] = []
+
+    def killed(source: bytes, _content_type: str) -> None:
+        tried.append(source)
+        raise Killed
+
+    monkeypatch.setattr("uploads.photo.render_variants", killed)
+    return tried
+
+
+def kill(darkroom: Darkroom, media: Media, times: int) -> None:
+    for _ in range(times):
+        with pytest.raises(Killed):
+            process(darkroom, media)
+        end_lease(darkroom, media)
+
+
+def test_a_file_that_kills_every_run_is_rejected_and_not_touched_again(
+    darkroom: Darkroom, deadly: list[bytes]
+) -> None:
+    media = darkroom.upload()
+    kill(darkroom, media, processing.MAX_ATTEMPTS)
+    assert darkroom.row(media)["state"] == "processing"
+
+    process(darkroom, media)
+
+    row = darkroom.row(media)
+    assert (row["state"], row["rejected_reason"]) == ("rejected", "PROCESSING_FAILED")
+    assert len(deadly) == processing.MAX_ATTEMPTS == 5
+    process(darkroom, media)
+    assert darkroom.row(media) == row
+
+
+def test_a_file_whose_last_try_succeeds_is_ready(
+    darkroom: Darkroom, deadly: list[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    media = darkroom.upload()
+    kill(darkroom, media, processing.MAX_ATTEMPTS - 1)
+    monkeypatch.undo()
+    process(darkroom, media)
+    assert darkroom.row(media)["state"] == "ready"
+
+
+def assert_unclaimed(darkroom: Darkroom, media: Media) -> None:
+    row = darkroom.row(media)
+    assert (row["state"], row["processing_attempts"]) == ("pending", 0)
+
+
+class Refusing(S3Storage):
+    """Storage that refuses for good, as with a permission that is missing."""
+
+    @override
+    def read(self, key: str, *, max_bytes: int) -> bytes:
+        raise StorageError("GET: AccessDenied")
+
+
+@pytest.mark.parametrize("fault", ["down", "refusing"])
+def test_an_outage_of_storage_however_long_is_not_the_photos_fault(
+    darkroom: Darkroom, s3: LocalS3, fault: str
+) -> None:
+    media = darkroom.upload()
+    if fault == "down":
+        s3.faults.set("s3", "down", 60)
+    storage = S3Storage if fault == "down" else Refusing
+    for _ in range(12):
+        with pytest.raises((Unavailable, StorageError)):
+            process_upload(
+                darkroom.database,
+                storage(s3.place(ORIGINALS), s3.credentials),
+                darkroom.published,
+                media.object_key,
+            )
+        assert_unclaimed(darkroom, media)
+
+    s3.faults.set("s3", "down", 0)
+    process(darkroom, media)
+    assert darkroom.row(media)["state"] == "ready"
+
+
+def test_a_run_whose_time_is_over_still_gives_its_claim_back(
+    darkroom: Darkroom, interrupted: Interrupted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    media = darkroom.upload()
+    now = [time.monotonic()]
+    monkeypatch.setattr(deadline, "time", SimpleNamespace(monotonic=lambda: now[0]))
+
+    def take_long(_key: str) -> None:
+        now[0] += 31
+
+    interrupted.before = take_long
+    with deadline.within(30), pytest.raises(Unavailable, match="too long"):
+        process(darkroom, media, interrupted)
+    assert_unclaimed(darkroom, media)
+
+
+# Another file under the same key
+
+
+def photos_of_one_length() -> tuple[bytes, bytes]:
+    """Two photos; what fills up the shorter stands behind its end, where nothing is looked at."""
+    one, other = photos.small_jpeg(), photos.encoded(photos.scene(320, 240).rotate(180), "JPEG")
+    length = max(len(one), len(other))
+    return one.ljust(length, b"\0"), other.ljust(length, b"\0")
+
+
+def assert_all_of_it_is_of(darkroom: Darkroom, media: Media, content: bytes) -> None:
+    """State, digest, described sizes and published bytes belong to this one original."""
+    row = darkroom.row(media)
+    assert (row["state"], row["sha256"]) == ("ready", sha256(content))
+    rendered = render_variants(content, "image/jpeg")
+    assert {name: described["bytes"] for name, described in row["variants"].items()} == {
+        name: len(variant.body) for name, variant in rendered.items()
+    }
+    assert darkroom.variants() == {
+        row["variants"][name]["key"]: variant.body for name, variant in rendered.items()
+    }
+
+
+@pytest.mark.parametrize("when", ["before web", "after web", "after ai"])
+def test_a_second_put_during_the_run_of_the_first_changes_nothing(
+    darkroom: Darkroom, interrupted: Interrupted, database_url: str, when: str
+) -> None:
+    first, second = photos_of_one_length()
+    media = darkroom.upload(first)
+    moment, _, name = when.partition(" ")
+    refused: list[Unavailable] = []
+
+    def put_and_announce(key: str) -> None:
+        if key.endswith(f"{name}.jpg"):
+            darkroom.store(media, second)
+            with (
+                closing(Database(lambda: parse_url(database_url, "the test"))) as others,
+                pytest.raises(Unavailable) as caught,
+            ):
+                process_upload(others, darkroom.originals, darkroom.published, media.object_key)
+            refused.append(caught.value)
+
+    setattr(interrupted, moment, put_and_announce)
+    process(darkroom, media, interrupted)
+    assert len(refused) == 1
+    assert_all_of_it_is_of(darkroom, media, first)
+    process(darkroom, media)  # the second event comes back
+    assert_all_of_it_is_of(darkroom, media, first)
+
+
+@pytest.mark.parametrize("ending", [Killed, Unavailable], ids=["killed", "storage lost"])
+@pytest.mark.parametrize("written", ["web", "ai"])
+def test_a_second_put_after_a_run_that_did_not_finish_is_what_counts(
+    darkroom: Darkroom, interrupted: Interrupted, ending: type[BaseException], written: str
+) -> None:
+    first, second = photos_of_one_length()
+    media = darkroom.upload(first)
+
+    def put_and_end(key: str) -> None:
+        if key.endswith(f"{written}.jpg"):
+            darkroom.store(media, second)
+            raise ending("here")
+
+    interrupted.after = put_and_end
+    with pytest.raises(ending):
+        process(darkroom, media, interrupted)
+    assert darkroom.variants(), "the first photo left something behind"
+    if ending is Killed:
+        end_lease(darkroom, media)
+    process(darkroom, media)
+    assert_all_of_it_is_of(darkroom, media, second)
 
 
 # Deleted meanwhile
@@ -460,11 +769,11 @@ def test_deleted_while_processing_and_then_killed_the_next_run_clears_up(
             with closing(Database(lambda: parse_url(database_url, "the test"))) as phones:
                 delete(darkroom, media, phones)
 
-    def kill(key: str) -> None:
+    def kill_now(key: str) -> None:
         if key.endswith(f"{killed_after}.jpg"):
             raise Killed
 
-    interrupted.before, interrupted.after = delete_first, kill
+    interrupted.before, interrupted.after = delete_first, kill_now
     with pytest.raises(Killed):
         process(darkroom, media, interrupted)
     assert darkroom.variants(), "the dead run left something behind"

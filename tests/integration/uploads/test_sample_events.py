@@ -11,7 +11,7 @@ from sqlalchemy import insert
 from fieldgate.authorizer import AuthorizerContext
 from fieldgate.db.engine import Database
 from fieldgate.db.tables import media, users
-from tests.support.gateway import Handler, signed_in
+from tests.support.gateway import Handler, LambdaContext, signed_in
 from tests.support.media import Darkroom, all_rows
 from uploads import delete_media, get_media, list_media, on_media_uploaded, presign_upload
 
@@ -99,5 +99,5 @@ def test_the_queue_sample_makes_the_media_ready(darkroom: Darkroom, deployed: Da
     notification = json.loads(record["body"])
     notification["Records"][0]["s3"]["object"]["key"] = uploaded.object_key
     record["body"] = json.dumps(notification)
-    assert on_media_uploaded.handler(event, None) == {"batchItemFailures": []}
+    assert on_media_uploaded.handler(event, LambdaContext()) == {"batchItemFailures": []}
     assert darkroom.row(uploaded)["state"] == "ready"

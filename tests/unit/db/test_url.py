@@ -3,7 +3,6 @@ import traceback
 from urllib.parse import quote
 
 import pytest
-from aws_lambda_powertools.utilities.parameters.exceptions import GetParameterError
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -15,7 +14,7 @@ from fieldgate.db.url import (
     parse_url,
     resolve_database_address,
 )
-from fieldgate.errors import ConfigurationError, Unavailable
+from fieldgate.errors import ConfigurationError
 
 EXPECTED = DatabaseAddress("db.example", 5433, "fieldgate", "app", "s3cret")
 RDS_SECRET = {
@@ -30,7 +29,13 @@ RDS_SECRET = {
 
 @pytest.fixture(autouse=True)
 def no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("DATABASE_URL", "ConnectionStrings__fieldgate", "DATABASE_SECRET_ARN"):
+    for name in (
+        "DATABASE_URL",
+        "ConnectionStrings__fieldgate",
+        "DATABASE_SECRET_ARN",
+        "DATABASE_HOST",
+        "DATABASE_NAME",
+    ):
         for suffix in ("", "_SECRET_ARN", "_PARAMETER"):
             monkeypatch.delenv(name + suffix, raising=False)
 
@@ -96,18 +101,31 @@ def test_a_secret_is_json_or_a_url() -> None:
     assert parse_secret("postgres://app:s3cret@db.example:5433/fieldgate", "X") == EXPECTED
 
 
+def test_a_secret_of_user_and_password_takes_the_rest_from_the_settings(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    managed_by_rds = json.dumps({"username": "app", "password": "s3cret"})
+    monkeypatch.setattr(url_module, "read_secret", lambda arn: managed_by_rds)
+    monkeypatch.setenv("DATABASE_SECRET_ARN", "arn:aws:secretsmanager:x")
+    with pytest.raises(ConfigurationError, match="names no host"):
+        resolve_database_address()
+    monkeypatch.setenv("DATABASE_HOST", "db.example")
+    with pytest.raises(ConfigurationError, match="names no database"):
+        resolve_database_address()
+    monkeypatch.setenv("DATABASE_NAME", "fieldgate")
+    assert resolve_database_address() == DatabaseAddress(
+        "db.example", 5432, "fieldgate", "app", "s3cret"
+    )
+
+
+def test_what_a_secret_says_itself_wins(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABASE_HOST", "other.example")
+    monkeypatch.setenv("DATABASE_NAME", "other")
+    assert parse_secret(json.dumps(RDS_SECRET), "X") == EXPECTED
+
+
 def test_nothing_set_names_what_to_set() -> None:
     with pytest.raises(ConfigurationError, match="DATABASE_URL is not set"):
-        resolve_database_address()
-
-
-def test_a_secret_that_cannot_be_read_is_an_outage(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(arn: str) -> str:
-        raise GetParameterError("down")
-
-    monkeypatch.setattr(url_module, "read_secret", fail)
-    monkeypatch.setenv("DATABASE_SECRET_ARN", "arn:aws:secretsmanager:x")
-    with pytest.raises(Unavailable):
         resolve_database_address()
 
 

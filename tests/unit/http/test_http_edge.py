@@ -141,6 +141,20 @@ def test_every_answer_is_logged_once_with_route_and_status(log: Log) -> None:
     assert (line["route"], line["status_code"]) == ("GET /current/{id}", 200)
 
 
+def test_each_line_names_the_gateways_id_of_its_own_request(log: Log) -> None:
+    gateways: list[str] = []
+
+    def noted(event: dict[str, Any], context: Any) -> dict[str, Any]:
+        gateways.append(event["requestContext"]["requestId"])
+        return handler(event, context)
+
+    for path in ("/current", "/broken"):
+        call(noted, "GET", path)
+
+    assert len(set(gateways)) == 2
+    assert list(dict.fromkeys(line["gateway_request_id"] for line in log.lines)) == gateways
+
+
 def note_of(size: int) -> str:
     """Return a body of exactly `size` bytes."""
     return json.dumps({"text": ""})[:-2] + "x" * (size - len('{"text": ""}')) + '"}'

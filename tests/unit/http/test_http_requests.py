@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import Field, ValidationError, field_validator
 
-from fieldgate.errors import ErrorDetail, FieldgateError, RateLimited
+from fieldgate.errors import ErrorDetail, FieldgateError, RateLimited, Unavailable
 from fieldgate.http import (
     ApiModel,
     Envelope,
@@ -104,6 +104,14 @@ async def limited() -> Envelope[str]:
     raise RateLimited(
         "Too many.", details=[ErrorDetail("phone", "wait")], headers={"Retry-After": "7"}
     )
+
+
+@app.get("/down")
+async def down() -> Envelope[str]:
+    try:
+        raise ConnectionRefusedError(SECRET)
+    except OSError as error:
+        raise Unavailable("Please try again shortly.") from error
 
 
 @app.get("/own-code")
@@ -245,7 +253,8 @@ def test_another_content_type_is_not_read_as_json(content_type: str) -> None:
     body = json.dumps({"buyerName": "A"})
     headers = {"content-type": content_type}
 
-    assert_invalid(call(handler, "POST", "/orders", body=body, headers=headers))
+    (detail,) = assert_invalid(call(handler, "POST", "/orders", body=body, headers=headers))
+    assert detail == {"field": "body", "message": "must be a JSON object, sent as application/json"}
 
 
 @pytest.mark.parametrize(
@@ -415,6 +424,33 @@ def test_an_expected_error_is_shown_with_its_details_and_headers(log: Log) -> No
     }
     (line,) = log.said("request refused")
     assert (line["level"], line["error_code"]) == ("INFO", "RATE_LIMITED")
+
+
+def test_an_outage_is_logged_with_what_it_came_from_and_shown_without(log: Log) -> None:
+    answer = call(handler, "GET", "/down")
+
+    assert answer.status == 503
+    assert answer.error == {
+        "code": "UNAVAILABLE",
+        "message": "Please try again shortly.",
+        "details": [],
+    }
+    (line,) = log.said("request failed")
+    assert (line["level"], line["status_code"]) == ("ERROR", 503)
+    assert line["error_code"] == "UNAVAILABLE"
+    assert "ConnectionRefusedError" in line["exception"]
+    assert "+254711000001" not in log.text
+
+
+@pytest.mark.parametrize("path", ["/limited", "/absent", "/orders?page=0"])
+def test_what_the_client_did_wrong_is_logged_without_a_trace(path: str, log: Log) -> None:
+    path, _, query = path.partition("?")
+    assert 400 <= call(handler, "GET", path, query=query).status < 500
+
+    (line,) = log.said("request refused")
+    assert line["level"] == "INFO"
+    assert "exception" not in line
+    assert log.said("request failed") == []
 
 
 def test_an_error_may_have_a_more_exact_code() -> None:

@@ -391,6 +391,7 @@ def test_hostile_files_are_rejected(content_type: str, make: Callable[[], bytes]
         ("animated WebP", "ANIMATED"),
         ("animated PNG", "ANIMATED"),
         ("JPEG of 2,000 scans", "TOO_COMPLEX"),
+        ("JPEG of 400 hidden scans", "CORRUPT"),
     ],
 )
 def test_the_reason_tells_what_was_wrong(name: str, reason: str) -> None:
@@ -418,6 +419,26 @@ def test_jpeg_processes_no_camera_uses_are_not_decoded(marker: int) -> None:
     source = photos.small_jpeg().replace(b"\xff\xc0\x00\x11", bytes([0xFF, marker]) + b"\x00\x11")
 
     assert reason_for(source, "image/jpeg") == Reason.UNSUPPORTED_ENCODING
+
+
+@pytest.mark.parametrize("marker", [0x02, 0x4F, 0xBF])
+@pytest.mark.parametrize("where", ["before the frame", "before the end"])
+def test_a_reserved_marker_is_corrupt(marker: int, where: str) -> None:
+    whole, reserved = photos.small_jpeg(), photos.jpeg_segment(marker, b"abcd")
+    assert whole.endswith(b"\xff\xd9")
+    with_it = (
+        photos.with_segments(whole, reserved)
+        if where == "before the frame"
+        else whole[:-2] + reserved + whole[-2:]
+    )
+
+    assert reason_for(with_it, "image/jpeg") == Reason.CORRUPT
+
+
+def test_nothing_hides_behind_the_one_marker_that_has_no_length() -> None:
+    source = photos.hidden_scan_bomb_jpeg().replace(b"\xff\x02", b"\xff\x01")
+
+    assert reason_for(source, "image/jpeg") == Reason.TOO_COMPLEX
 
 
 def test_a_progressive_jpeg_of_too_many_coefficients_is_refused_before_decoding() -> None:

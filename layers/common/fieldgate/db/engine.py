@@ -23,9 +23,10 @@ from sqlalchemy.exc import DBAPIError, DisconnectionError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import QueuePool
 
-from fieldgate.config import Settings, load
+from fieldgate.config import Settings, forget_secrets, load, once
 from fieldgate.db import driver
 from fieldgate.db.url import DatabaseAddress, resolve_database_address
+from fieldgate.deadline import seconds_left
 from fieldgate.errors import Unavailable
 from fieldgate.observability import logger
 
@@ -43,6 +44,10 @@ _SET_CONTEXT = text(
 # What passes by itself: faults of the connection, deadlocks and serialization, no resources left,
 # a lock not to be had, a cancelled or too long statement, a server going down or coming up.
 _PASSING_STATES = ("08", "25P03", "25P04", "40", "53", "55P03", "57")
+
+# The server hangs up on a connection that we would no longer use ourselves, a little later than we
+# stop using it.
+IDLE_MARGIN_SECONDS = 30
 
 _deadline: ContextVar[float] = ContextVar("database deadline", default=float("inf"))
 
@@ -172,6 +177,8 @@ class Database:
                 "idle_in_transaction_session_timeout": _milliseconds(
                     settings.database_idle_transaction_seconds
                 ),
+                # An environment that Lambda took away closes nothing: its connection would stay.
+                "idle_session_timeout": _milliseconds(driver.IDLE_SECONDS + IDLE_MARGIN_SECONDS),
                 "default_transaction_read_only": "on",
             },
         )
@@ -181,7 +188,8 @@ class Database:
         dbapi_connection.deadline = _deadline.get()
 
     def _run[T](self, attempt: Callable[[], T]) -> T:
-        token = _deadline.set(time.monotonic() + self._settings.database_call_seconds)
+        seconds = min(self._settings.database_call_seconds, seconds_left())
+        token = _deadline.set(time.monotonic() + seconds)
         try:
             with _translated():
                 try:
@@ -196,7 +204,7 @@ class Database:
             _deadline.reset(token)
 
 
-@cache
+@once
 def database() -> Database:
     """The database of this process, by its settings."""
     return Database(resolve_database_address, load(DatabaseSettings))
@@ -244,6 +252,9 @@ def open_connection(
         if not isinstance(error, OSError | DriverError):
             raise
         state = driver.sqlstate(error)
+        if state.startswith("28"):
+            # Refused: the password may have been rotated. The next connection reads it anew.
+            forget_secrets()
         if state and not state.startswith(("08", "53", "57")):
             raise Unavailable(SENTENCE) from error
         raise DatabaseUnreachable(SENTENCE) from error

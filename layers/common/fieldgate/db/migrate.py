@@ -18,6 +18,7 @@ from fieldgate.db.url import DatabaseAddress
 from fieldgate.observability import logger
 
 HISTORY_TABLE = "schema_history"
+LOCK_SECONDS = 10
 
 # Any number, as long as all who migrate this database take the same ("fieldgat" in ASCII).
 _LOCK = 0x6669656C64676174
@@ -82,6 +83,8 @@ def _migrate(address: Callable[[], DatabaseAddress]) -> MigrationResult:
     )
     with engine.begin() as connection:
         connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+        # Altering a table that a long query holds would make every other query wait behind us.
+        connection.execute(text(f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s'"))
         before = _revision(connection)
         known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
         if before is not None and before not in known:

@@ -12,7 +12,7 @@ from typing import NoReturn
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from fieldgate.config import lookup, read_secret
-from fieldgate.errors import ConfigurationError, Unavailable
+from fieldgate.errors import ConfigurationError
 
 DEFAULT_PORT = 5432
 DOTNET_NAME = "ConnectionStrings__fieldgate"
@@ -76,7 +76,7 @@ def resolve_database_address() -> DatabaseAddress:
     if text := lookup(DOTNET_NAME):
         return parse_connection_string(text, DOTNET_NAME)
     if arn := lookup(SECRET_NAME):
-        return parse_secret(_read(arn), f"the secret of {SECRET_NAME}")
+        return parse_secret(read_secret(arn), f"the secret of {SECRET_NAME}")
     raise ConfigurationError(
         f"DATABASE_URL is not set (nor {DOTNET_NAME}, nor {SECRET_NAME}): no database to speak to"
     )
@@ -120,24 +120,20 @@ def parse_connection_string(text: str, source: str) -> DatabaseAddress:
 
 
 def parse_secret(text: str, source: str) -> DatabaseAddress:
-    """Parse a secret: RDS's JSON (username, password, host, port, dbname), or a URL."""
+    """Parse a secret: RDS's JSON (username, password, host, port, dbname), or a URL.
+
+    Secrets that RDS manages itself hold user and password only; DATABASE_HOST and DATABASE_NAME
+    then say the rest.
+    """
     if not text.lstrip().startswith("{"):
         return parse_connection_string(text, source)
     try:
         values = json.loads(text)
     except ValueError:
         _refuse(source, "begins like JSON and is not")
-    values["database"] = values.get("dbname")
+    values["database"] = values.get("dbname") or lookup("DATABASE_NAME")
+    values["host"] = values.get("host") or lookup("DATABASE_HOST")
     return _address({key: str(value) for key, value in values.items() if value}, source)
-
-
-def _read(arn: str) -> str:
-    from aws_lambda_powertools.utilities.parameters.exceptions import GetParameterError
-
-    try:
-        return read_secret(arn)
-    except GetParameterError as error:
-        raise Unavailable("The database cannot be reached right now.") from error
 
 
 def _url_parts(parts: SplitResult, host: str | None, port: int | None) -> dict[str, str]:

@@ -13,11 +13,16 @@ from mangum import Mangum
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
+from fieldgate import deadline
 from fieldgate.errors import FieldgateError
 from fieldgate.http import failures
 from fieldgate.http.caller import caller_of, current_caller
 from fieldgate.http.edge import Edge
 from fieldgate.observability import traced
+
+# Nothing is begun later than this in a request. What was begun by then ends within the function's
+# time-out, so that the answer is always ours.
+REQUEST_SECONDS = 10
 
 _of_this_thread = threading.local()
 
@@ -58,7 +63,8 @@ def entry_point(app: FastAPI) -> LambdaHandler:
         # Mangum runs on the thread's current loop. Left to itself it makes one when it is built,
         # which would be at import: files open before there is anything to do.
         asyncio.set_event_loop(_event_loop())
-        return adapter()(event, context)
+        with deadline.within(REQUEST_SECONDS):
+            return adapter()(event, context)
 
     return handler
 

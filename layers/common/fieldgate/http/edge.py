@@ -30,7 +30,13 @@ class Edge:
             await self.app(scope, receive, send)
             return
         correlation_id = request_id.adopt(Headers(scope=scope).get(request_id.HEADER))
-        logger().append_keys(request_id=correlation_id, route=_route(scope))
+        event = scope.get("aws.event", {})
+        logger().append_keys(
+            request_id=correlation_id,
+            route=event.get("routeKey", f"{scope['method']} {scope['path']}"),
+            # What the authorizer and the gateway's access log know the request by.
+            gateway_request_id=event.get("requestContext", {}).get("requestId"),
+        )
         started = False
 
         async def dressed_send(message: Message) -> None:
@@ -67,8 +73,3 @@ class Edge:
             return replayed.pop() if replayed else await receive()
 
         return receive_again
-
-
-def _route(scope: Scope) -> str:
-    event = scope.get("aws.event", {})
-    return str(event.get("routeKey", f"{scope['method']} {scope['path']}"))

@@ -33,11 +33,11 @@ def response(error: Exception) -> JSONResponse:
     if failure is None:
         logger().exception("unexpected error", exc_info=error)
         failure = FieldgateError("Something went wrong on our side. Please try again later.")
+    elif failure.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        # With what it came from: nobody else hears of a wrong password or an unknown host.
+        logger().error("request failed", exc_info=error, extra=_described(failure))
     else:
-        logger().info(
-            "request refused",
-            extra={"status_code": failure.status, "error_code": failure.code},
-        )
+        logger().info("request refused", extra=_described(failure))
     return JSONResponse(body(failure), failure.status, dict(failure.headers))
 
 
@@ -49,6 +49,10 @@ def body(failure: FieldgateError) -> dict[str, Any]:
         "error": {"code": failure.code, "message": failure.message, "details": details},
         "meta": meta().model_dump(mode="json", by_alias=True),
     }
+
+
+def _described(failure: FieldgateError) -> dict[str, Any]:
+    return {"status_code": failure.status, "error_code": failure.code}
 
 
 def _as_ours(error: Exception) -> FieldgateError | None:
@@ -69,6 +73,10 @@ def _validation_failure(error: RequestValidationError) -> FieldgateError:
     for fault in error.errors():
         if fault["type"] == "json_invalid":
             details.append(ErrorDetail("body", "is not valid JSON"))
+            continue
+        if fault["type"] == "model_attributes_type":
+            # Also what a JSON text sent under another content type comes to.
+            details.append(ErrorDetail("body", "must be a JSON object, sent as application/json"))
             continue
         # The first part says where from: body, query, path. The reader knows the name.
         place = ".".join(str(part) for part in fault["loc"][1:]) or str(fault["loc"][0])

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
 
+from fieldgate.deadline import seconds_left
 from fieldgate.errors import Unavailable
 from fieldgate.storage import ObjectMissing, StorageError
 
@@ -16,9 +17,13 @@ _PASSING = frozenset(
 
 @contextmanager
 def translated(what: str) -> Iterator[None]:
-    """Re-raise what botocore raises inside as ours; `what` names the call and its object."""
+    """Re-raise what botocore raises inside as ours; `what` names the call and its object.
+
+    Raises Unavailable before anything is called when the work's deadline is over.
+    """
     from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError, IncompleteReadError
 
+    seconds_left()
     try:
         yield
     except ClientError as error:

@@ -22,9 +22,10 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_s3.type_defs import PutObjectRequestTypeDef
 
-CONNECT_TIMEOUT_SECONDS = 3
-READ_TIMEOUT_SECONDS = 10
-ATTEMPTS = 3
+# Twice four seconds and a pause: a caller hears within 10 s that storage hangs.
+CONNECT_TIMEOUT_SECONDS = 1
+READ_TIMEOUT_SECONDS = 3
+ATTEMPTS = 2
 KEYS_PER_DELETE = 1000
 MAX_KEY_BYTES = 1024
 SHA256_BYTES = 32

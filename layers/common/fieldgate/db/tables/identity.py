@@ -27,7 +27,7 @@ users = Table(
     Column("password_hash", Text),
     Column("status", Text, nullable=False, server_default=text("'active'")),
     Column("two_factor_enabled", Boolean, nullable=False, server_default=false()),
-    # Goes up when what the user may do changes, so that tokens issued before are refused.
+    # Goes up when what the user may do changes; tokens carry the one they were issued with.
     Column("permission_version", Integer, nullable=False, server_default=text("1")),
     time_column("created_at"),
     time_column("updated_at"),

@@ -7,6 +7,7 @@ from sqlalchemy import (
     DateTime,
     ForeignKey,
     Index,
+    Integer,
     Table,
     Text,
     Uuid,
@@ -28,6 +29,9 @@ media = Table(
     Column("sha256", Text),  # hex, as the client declared it
     Column("object_key", Text, nullable=False, unique=True),
     Column("state", Text, nullable=False, server_default=text("'pending'")),
+    # Since when, and for which time, a run is at work on it: a lease that outlives a killed one.
+    Column("processing_since", DateTime(timezone=True)),
+    Column("processing_attempts", Integer, nullable=False, server_default=text("0")),
     Column("rejected_reason", Text),
     Column("variants", JSONB, nullable=False, server_default=text("'{}'")),
     time_column("created_at"),

@@ -1,0 +1,39 @@
+"""What `make keys` and `make deploy` work with."""
+
+import json
+import shlex
+import stat
+from pathlib import Path
+from uuid import uuid4
+
+import jwt
+import pytest
+
+from fieldgate import config, tokens
+from local.deploy_parameters import main
+from local.signing_keys import write_keys
+from local.template import read_parameters, read_template
+
+
+def test_given_parameters_complete_those_of_the_environment(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main("staging", "DatabaseSecretArn=arn:aws:x=y", "WebOrigin=https://other.example") == 0
+    printed = dict(pair.split("=", 1) for pair in shlex.split(capsys.readouterr().out))
+    assert printed["DatabaseSecretArn"] == "arn:aws:x=y"
+    assert printed["WebOrigin"] == "https://other.example"
+    assert printed["TracingMode"] == read_parameters("staging")["TracingMode"]
+    assert {"CommitSha", "BuildDate"} <= printed.keys() <= read_template()["Parameters"].keys()
+
+
+def test_the_keys_made_sign_and_verify(tmp_path: Path, environment: pytest.MonkeyPatch) -> None:
+    private, public = write_keys(tmp_path / "new")
+    assert stat.S_IMODE(private.stat().st_mode) == 0o600
+    assert "private" not in public.read_text()
+    environment.setenv("JWT_SIGNING_KEY", private.read_text())
+    environment.setenv("JWT_PUBLIC_KEYS", public.read_text())
+    config.forget()
+    subject = tokens.Subject(uuid4(), [], [], 1)
+    token = tokens.issue(subject).text
+    assert tokens.verify(token)["sub"] == str(subject.user_id)
+    assert jwt.get_unverified_header(token)["kid"] == json.loads(private.read_text())["kid"]
