@@ -4,7 +4,7 @@
 SHELL := bash
 
 UV_VERSION := 0.13.8
-override UV := $(CURDIR)/.uv/bin/uv
+override UV := .uv/bin/uv
 PYTHON := .venv/bin/python
 PORT ?= 8080
 # So that two that start at once don't install over each other, where there is flock.
