@@ -88,11 +88,14 @@ def _another(port: int) -> int:
     return port + 100 if port < LAST_PORT - 100 else port - 100
 
 
-def free_port() -> int:
-    """Return a port that nothing listens on now."""
-    with socket.socket() as listener:
-        listener.bind((HOST, 0))
-        return int(listener.getsockname()[1])
+def free_port(settings: StackSettings) -> int:
+    """Return a port that nothing listens on now, and that the stack won't want for itself later."""
+    while True:
+        with socket.socket() as listener:
+            listener.bind((HOST, 0))
+            port = int(listener.getsockname()[1])
+        if port not in {settings.port, settings.port + 1}:
+            return port
 
 
 def _check_port(port: int, *, instead: int) -> None:

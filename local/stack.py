@@ -54,13 +54,15 @@ async def running(settings: StackSettings) -> AsyncIterator[None]:
         with _step("layers"):
             build_layers(_layers(), places.layers)
         with _step("PostgreSQL"):
-            postgres = start_postgres(settings.data / "postgres", free_port(), durable=False)
+            postgres = start_postgres(
+                settings.data / "postgres", free_port(settings), durable=False
+            )
             stack.callback(postgres.stop)
         with _step("Valkey"):
-            valkey = start_valkey(settings.data / "valkey", free_port())
+            valkey = start_valkey(settings.data / "valkey", free_port(settings))
             stack.callback(valkey.stop)
         with _step("local cloud"):
-            cloud = start_cloud(settings.data, free_port())
+            cloud = start_cloud(settings.data, free_port(settings))
             stack.callback(cloud.stop)
         with _step("storage gate, fault switches"):
             gate = create_gate(cloud.url, {ACCOUNT: SECRET}.get, faults=faults, region=sam.REGION)

@@ -1,9 +1,11 @@
 """The local stack, started as a person would, driven as a phone would."""
 
+import itertools
 import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -21,7 +23,6 @@ from local.accounts import PASSWORD, PHONES
 from local.cloud import ACCOUNT, SECRET
 from local.stack_settings import StackSettings
 from local.template import REGION, ROOT
-from tests.conftest import free_port
 
 # Not pytest's directory: where we are root, PostgreSQL runs as a user that can't enter that.
 TEST_DATA = ROOT / ".local/tests"
@@ -97,19 +98,24 @@ class Stack:
 
 
 def free_port_pair() -> int:
-    """Return a free port whose next one is free as well: the front door's and storage's."""
-    return wait_for(lambda: _pair(free_port()))
+    """Return a free port whose next one is free as well: the front door's and storage's.
 
-
-def _pair(port: int) -> int | None:
-    return port if port < 65000 and _is_free(port + 1) else None
+    Below the range that the kernel hands out by itself, where any connection may take one before
+    the stack does; each run of the tests begins elsewhere, so that two don't meet.
+    """
+    return next(port for port in _candidates if _is_free(port) and _is_free(port + 1))
 
 
 def _is_free(port: int) -> bool:
-    import socket
-
     with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) != 0
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+_candidates = itertools.count(10_000 + os.getpid() % 1_000 * 20, 2)
 
 
 def start(port: int, log: IO[str]) -> subprocess.Popen[str]:
