@@ -58,8 +58,7 @@ build: .venvs/sam/synced ## Build functions and layers for AWS (arm64), without 
 	.venvs/sam/bin/sam build
 
 deploy: build .venv/synced ## Deploy to AWS: ENV=staging PARAMETERS="DatabaseSecretArn=... ..."
-	.venvs/sam/bin/sam deploy --config-env $(ENV) --parameter-overrides \
-		$$($(PYTHON) -m local.deploy_parameters $(ENV) $(PARAMETERS))
+	$(PYTHON) -m local.deploy_to_aws $(ENV) $(PARAMETERS)
 
 keys: .venv/synced ## Make a key pair to sign access tokens with, in .build/
 	$(PYTHON) -m local.signing_keys

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 import watchfiles
 from aiohttp import web
+from botocore.exceptions import BotoCoreError
 
 from fieldgate.db.engine import Database
 from fieldgate.db.url import parse_url
@@ -52,7 +53,8 @@ async def running(settings: StackSettings) -> AsyncIterator[None]:
     async with AsyncExitStack() as stack:
         stack.enter_context(claimed(settings))
         with _step("layers"):
-            build_layers(_layers(), places.layers)
+            # In a thread, since it may have to wait for another stack that builds them.
+            await asyncio.to_thread(build_layers, _layers(), places.layers)
         with _step("PostgreSQL"):
             postgres = start_postgres(
                 settings.data / "postgres", free_port(settings), durable=False
@@ -156,7 +158,10 @@ async def _follow_sources(cloud: Cloud, deployment: Deployment) -> None:
         await asyncio.to_thread(replace_code, cloud, deployment)
         _say("source changed; functions start anew")
         if any(Path(path).is_relative_to(ROOT / "migrations") for _, path in changes):
-            said = await asyncio.to_thread(invoke, cloud, deployment, "Migrate")
+            try:
+                said = await asyncio.to_thread(invoke, cloud, deployment, "Migrate")
+            except BotoCoreError as error:
+                said = str(error)
             _say(f"migrations changed; Migrate says {said}")
 
 

@@ -24,7 +24,7 @@ HONOURED = {
     "AWS::Logs::LogGroup": "LogGroupName RetentionInDays",
     "AWS::S3::Bucket": "BucketName NotificationConfiguration VersioningConfiguration",
     "AWS::SQS::Queue": "MessageRetentionPeriod RedrivePolicy VisibilityTimeout",
-    "Custom::SchemaMigration": "Migrations ServiceTimeout ServiceToken",
+    "Custom::SchemaMigration": "Database Migrations RunMigrations ServiceTimeout ServiceToken",
 }
 # Taken and of no effect on one machine: permissions (it enforces none), encryption, alarms, scale.
 WITHOUT_EFFECT = {

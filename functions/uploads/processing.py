@@ -19,7 +19,7 @@ from fieldgate.db.engine import Database
 from fieldgate.errors import Unavailable
 from fieldgate.observability import count, logger
 from fieldgate.queues import PoisonMessage
-from fieldgate.storage import ObjectMissing, ObjectStorage, ObjectTooLarge, StorageError
+from fieldgate.storage import ObjectMissing, ObjectStorage, ObjectTooLarge
 from uploads import store
 from uploads.file_rules import MAX_PHOTO_BYTES, PHOTO_TYPES
 from uploads.store import Media
@@ -101,9 +101,10 @@ def process_upload(
     else:
         try:
             _process(database, originals, published, media)
-        except (Unavailable, StorageError):
-            # Not its fault, so it doesn't count; and the next try need not wait for the lease.
-            # Often it is the run's own time that is over: this has to be done all the same.
+        except Exception:
+            # Whoever still gets here wasn't ended by the photo, so the attempt doesn't count; and
+            # the next need not wait for the lease. Often it is the run's own time that is over:
+            # this has to be done all the same.
             with suppress(Unavailable), deadline.within(RELEASE_SECONDS):
                 _transact(database, lambda connection: store.release(connection, media))
             raise

@@ -27,7 +27,7 @@ from uploads.file_rules import PHOTO_TYPES, DeclaredPhoto, Folder
 
 # A little more than the time-out of the function that works on it: then it is gone, whatever it
 # was doing.
-LEASE = timedelta(seconds=60)
+LEASE = timedelta(seconds=70)
 
 
 @dataclass(frozen=True)

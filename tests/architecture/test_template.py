@@ -6,12 +6,13 @@ from typing import Any
 
 import pytest
 
-from fieldgate.queues import pause_seconds
+from fieldgate.queues import RESERVE_SECONDS, pause_seconds
 from local import template as sam
 from local.api_resources import UnsupportedLocally, expand_http_apis
 from local.expanded_template import expanded
 from local.supported import check_supported
 from local.template import ROOT, Template
+from uploads.store import LEASE
 
 # Every route that answers without a token, and why it must.
 PUBLIC = {
@@ -225,6 +226,16 @@ def test_the_schema_is_there_before_the_code_that_needs_it(
     migration = resources["SchemaMigration"]["Properties"]
     # Else a deployment with a new migration would find nothing changed, and not run it.
     assert resources[migration["Migrations"]["Ref"]]["Properties"]["LayerName"] == "MigrationsLayer"
+
+
+def test_a_lease_outlives_the_run_that_holds_it_and_no_longer_than_its_message(
+    resources: dict[str, dict[str, Any]],
+) -> None:
+    seconds = resources["OnMediaUploaded"]["Properties"]["Timeout"]
+    visibility = resources["MediaUploadedQueue"]["Properties"]["VisibilityTimeout"]
+    assert seconds < LEASE.total_seconds() < visibility
+    # Time to work in, before the time kept to put things back begins.
+    assert seconds - RESERVE_SECONDS >= 20
 
 
 def test_an_outage_of_an_hour_costs_no_message(resources: dict[str, dict[str, Any]]) -> None:

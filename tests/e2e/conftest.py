@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -26,6 +26,7 @@ from local.template import REGION, ROOT
 
 # Not pytest's directory: where we are root, PostgreSQL runs as a user that can't enter that.
 TEST_DATA = ROOT / ".local/tests"
+_made: set[Path] = set()
 START_SECONDS = 60
 WAIT_SECONDS = 40
 
@@ -131,6 +132,8 @@ def start(port: int, log: IO[str]) -> subprocess.Popen[str]:
 
 
 def environment(port: int) -> dict[str, str]:
+    """Return what a stack is started with; its directory is removed when all tests are done."""
+    _made.add(TEST_DATA / f"test-{port}")
     return {
         "PORT": str(port),
         "FIELDGATE_DATA_DIR": str(TEST_DATA / f"test-{port}"),
@@ -159,7 +162,10 @@ def running_stack(directory: Path) -> Iterator[Stack]:
 def _no_leftovers() -> Iterator[None]:
     """Remove what the stacks of this run wrote; the terminal's log is in pytest's directory."""
     yield
-    shutil.rmtree(TEST_DATA, ignore_errors=True)
+    for directory in _made:
+        shutil.rmtree(directory, ignore_errors=True)
+    with suppress(OSError):
+        TEST_DATA.rmdir()
 
 
 @pytest.fixture(scope="session")

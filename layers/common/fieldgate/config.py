@@ -2,7 +2,8 @@
 
 A setting `NAME` comes from the variable `NAME`. A secret need not stand in the environment: when
 `NAME` is absent, `NAME_SECRET_ARN` names a Secrets Manager secret that holds it, or
-`NAME_PARAMETER` an SSM parameter; both are read by Powertools and kept for five minutes.
+`NAME_PARAMETER` an SSM parameter; both are read by Powertools and kept for five minutes, and for
+longer while they can't be read anew.
 (Seed: "Secret Injection" of WF-INTEG, whose variable names are accepted as aliases.)
 """
 
@@ -125,14 +126,17 @@ def forget() -> None:
     _loaded.clear()
     for kept in _kept_once:
         kept.cache_clear()
-    forget_secrets()
+    _last_read.clear()
+    _secrets.cache_clear()
+    _parameters.cache_clear()
 
 
 def forget_secrets() -> None:
-    """Read secrets and parameters anew at next use: what we hold was refused."""
+    """Read secrets and parameters anew at next use, where that works: one of them was refused."""
     _secrets.cache_clear()
     _parameters.cache_clear()
-    _last_read.clear()
+    for place, (last, _) in _last_read.items():
+        _last_read[place] = last, 0.0
 
 
 def _read(place: str, read: Callable[[], object]) -> str:

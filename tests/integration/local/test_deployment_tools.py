@@ -1,7 +1,6 @@
 """What `make keys` and `make deploy` work with."""
 
 import json
-import shlex
 import stat
 from pathlib import Path
 from uuid import uuid4
@@ -10,16 +9,23 @@ import jwt
 import pytest
 
 from fieldgate import config, tokens
-from local.deploy_parameters import main
+from local.deploy_to_aws import command
 from local.signing_keys import write_keys
 from local.template import read_parameters, read_template
 
 
 def test_given_parameters_complete_those_of_the_environment(
-    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
 ) -> None:
-    assert main("staging", "DatabaseSecretArn=arn:aws:x=y", "WebOrigin=https://other.example") == 0
-    printed = dict(pair.split("=", 1) for pair in shlex.split(capsys.readouterr().out))
+    (tmp_path / "ca.pem").write_text("-----BEGIN X-----\nline one\n-----END X-----\n")
+    given = ["DatabaseSecretArn=arn:aws:x=y", f"DatabaseCaCert=@{tmp_path}/ca.pem"]
+    line = command("staging", [*given, "WebOrigin=https://other.example"])
+    assert line[1:5] == ["deploy", "--config-env", "staging", "--parameter-overrides"]
+    printed = {
+        name: value.removeprefix('"').removesuffix('"')
+        for name, _, value in (pair.partition("=") for pair in line[5:])
+    }
+    assert printed["DatabaseCaCert"] == (tmp_path / "ca.pem").read_text()
     assert printed["DatabaseSecretArn"] == "arn:aws:x=y"
     assert printed["WebOrigin"] == "https://other.example"
     assert printed["TracingMode"] == read_parameters("staging")["TracingMode"]
@@ -37,3 +43,12 @@ def test_the_keys_made_sign_and_verify(tmp_path: Path, environment: pytest.Monke
     token = tokens.issue(subject).text
     assert tokens.verify(token)["sub"] == str(subject.user_id)
     assert jwt.get_unverified_header(token)["kid"] == json.loads(private.read_text())["kid"]
+
+
+@pytest.mark.parametrize(
+    ("environment", "given", "complaint"),
+    [("stagging", [], "no environment 'stagging'"), ("dev", ["WebOrigin"], "not NAME=value")],
+)
+def test_a_mistake_is_said_plainly(environment: str, given: list[str], complaint: str) -> None:
+    with pytest.raises(SystemExit, match=complaint):
+        command(environment, given)

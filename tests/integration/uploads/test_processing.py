@@ -624,16 +624,34 @@ class Refusing(S3Storage):
         raise StorageError("GET: AccessDenied")
 
 
-@pytest.mark.parametrize("fault", ["down", "refusing"])
-def test_an_outage_of_storage_however_long_is_not_the_photos_fault(
-    darkroom: Darkroom, s3: LocalS3, fault: str
+class Mistaken(S3Storage):
+    """A release of ours with a bug in it."""
+
+    @override
+    def read(self, key: str, *, max_bytes: int) -> bytes:
+        raise RuntimeError("a bug")
+
+
+@pytest.mark.parametrize(
+    ("fault", "storage", "error"),
+    [
+        ("down", S3Storage, Unavailable),
+        ("refusing", Refusing, StorageError),
+        ("bug", Mistaken, RuntimeError),
+    ],
+)
+def test_what_the_process_lives_through_however_often_is_not_the_photos_fault(
+    darkroom: Darkroom,
+    s3: LocalS3,
+    fault: str,
+    storage: type[S3Storage],
+    error: type[Exception],
 ) -> None:
     media = darkroom.upload()
     if fault == "down":
         s3.faults.set("s3", "down", 60)
-    storage = S3Storage if fault == "down" else Refusing
     for _ in range(12):
-        with pytest.raises((Unavailable, StorageError)):
+        with pytest.raises(error):
             process_upload(
                 darkroom.database,
                 storage(s3.place(ORIGINALS), s3.credentials),

@@ -277,12 +277,32 @@ def _open_socket(address: DatabaseAddress, deadline: float) -> socket.socket:
         # Zero would mean "do not wait at all", which is another error.
         return max(deadline - time.monotonic(), 0.01)
 
-    sock = socket.create_connection((address.host, address.port), left())
+    sock = _connect(address, left)
     sock.settimeout(left())
     # A statement over 8 KB leaves in several writes; Nagle would hold the last for 40 ms.
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     return sock
+
+
+def _connect(address: DatabaseAddress, left: Callable[[], float]) -> socket.socket:
+    """Connect to the first of the host's addresses that answers, within what is left for all.
+
+    socket.create_connection would give each of them all of the time.
+    """
+    refusal = OSError("the host has no address")
+    found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
+    for family, kind, protocol, _, place in found:
+        sock = socket.socket(family, kind, protocol)
+        try:
+            sock.settimeout(left())
+            sock.connect(place)
+        except OSError as error:
+            sock.close()
+            refusal = error
+        else:
+            return sock
+    raise refusal
 
 
 def _refuse_stale(dbapi_connection: Any, _record: Any, _proxy: Any) -> None:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, create_engine, text
 from sqlalchemy.pool import NullPool
@@ -17,8 +18,13 @@ from fieldgate.db.engine import DatabaseSettings, DatabaseUnreachable, open_conn
 from fieldgate.db.url import DatabaseAddress
 from fieldgate.observability import logger
 
+if TYPE_CHECKING:
+    from alembic.config import Config
+
 HISTORY_TABLE = "schema_history"
+# For a table that is in use, and for another migration to end.
 LOCK_SECONDS = 10
+TURN_SECONDS = 200
 
 # Any number, as long as all who migrate this database take the same ("fieldgat" in ASCII).
 _LOCK = 0x6669656C64676174
@@ -61,7 +67,6 @@ def migrate(
 def _migrate(address: Callable[[], DatabaseAddress]) -> MigrationResult:
     from alembic import command
     from alembic.config import Config
-    from alembic.script import ScriptDirectory
 
     import migrations
 
@@ -77,24 +82,41 @@ def _migrate(address: Callable[[], DatabaseAddress]) -> MigrationResult:
             address(),
             deadline=time.monotonic() + settings.database_connect_seconds,
             ca_cert=settings.database_ca_cert,
+            # A migration whose function was ended ends as well, and lets go of its locks.
+            parameters={"client_connection_check_interval": "5000"},
         ),
         poolclass=NullPool,
         hide_parameters=True,
     )
     with engine.begin() as connection:
+        before = _revision(connection)
+        if _is_done(config, before):
+            return MigrationResult(before, before)
+        connection.execute(text(f"SET LOCAL lock_timeout = '{TURN_SECONDS}s'"))
         connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+        before = _revision(connection)
+        if _is_done(config, before):
+            return MigrationResult(before, before)
         # Altering a table that a long query holds would make every other query wait behind us.
         connection.execute(text(f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s'"))
-        before = _revision(connection)
-        known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
-        if before is not None and before not in known:
-            # A deployment is being rolled back: the code before it meets the schema after it,
-            # which it must be able to work with. An error here would leave the rollback stuck.
-            logger().warning("schema is newer than this code", extra={"revision": before})
-            return MigrationResult(before, before)
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
         return MigrationResult(before, _revision(connection))
+
+
+def _is_done(config: "Config", revision: str | None) -> bool:
+    """Say whether the schema is at our newest revision, or at one we don't know yet."""
+    from alembic.script import ScriptDirectory
+
+    scripts = ScriptDirectory.from_config(config)
+    if revision is None or revision == scripts.get_current_head():
+        return revision is not None
+    if revision in {script.revision for script in scripts.walk_revisions()}:
+        return False
+    # A deployment is being rolled back: the code before it meets the schema after it, which it
+    # must be able to work with. An error here would leave the rollback stuck.
+    logger().warning("schema is newer than this code", extra={"revision": revision})
+    return True
 
 
 def _revision(connection: Connection) -> str | None:
