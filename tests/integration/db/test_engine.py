@@ -24,14 +24,12 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from fieldgate import config, deadline
 from fieldgate.db import engine as engine_module
+from fieldgate.db.connecting import DatabaseUnreachable, open_connection, tls_context
 from fieldgate.db.driver import IDLE_SECONDS, WaitedTooLong, sqlstate
 from fieldgate.db.engine import (
     OUTCOME_UNKNOWN,
     Database,
     DatabaseSettings,
-    DatabaseUnreachable,
-    open_connection,
-    tls_context,
 )
 from fieldgate.db.tables import roles
 from fieldgate.db.url import DatabaseAddress, parse_url

@@ -12,8 +12,9 @@ from sqlalchemy.exc import DBAPIError
 import migrations
 from fieldgate import config
 from fieldgate.db import migrate as migrate_module
+from fieldgate.db.connecting import DatabaseUnreachable
 from fieldgate.db.driver import sqlstate
-from fieldgate.db.engine import Database, DatabaseUnreachable
+from fieldgate.db.engine import Database
 from fieldgate.db.migrate import MigrationResult, migrate
 from fieldgate.db.tables import METADATA
 from fieldgate.db.url import DatabaseAddress, parse_url

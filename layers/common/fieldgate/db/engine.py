@@ -4,18 +4,13 @@ A call has one deadline for everything it waits for: connecting, every statement
 try. So a caller has its answer in time also when the server hangs, however it hangs.
 """
 
-import os
-import socket
-import ssl
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from functools import cache, cached_property
-from pathlib import Path
+from functools import cached_property
 from typing import Any, cast
 
-from pg8000.exceptions import Error as DriverError
 from pydantic import Field
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.dialects import registry
@@ -23,14 +18,14 @@ from sqlalchemy.exc import DBAPIError, DisconnectionError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import QueuePool
 
-from fieldgate.config import Settings, forget_secrets, load, once
+from fieldgate.config import Settings, load, once
 from fieldgate.db import driver
+from fieldgate.db.connecting import SENTENCE, open_connection
 from fieldgate.db.url import DatabaseAddress, resolve_database_address
 from fieldgate.deadline import seconds_left
 from fieldgate.errors import Unavailable
 from fieldgate.observability import logger
 
-SENTENCE = "The database cannot be reached right now. Please try again shortly."
 OUTCOME_UNKNOWN = (
     "The connection to the database was lost while saving. Please look whether it was saved before "
     "trying again."
@@ -50,10 +45,6 @@ _PASSING_STATES = ("08", "25P03", "25P04", "40", "53", "55P03", "57")
 IDLE_MARGIN_SECONDS = 30
 
 _deadline: ContextVar[float] = ContextVar("database deadline", default=float("inf"))
-
-
-class DatabaseUnreachable(Unavailable):
-    """No connection could be made: nothing listens, nothing answers, or the server is starting."""
 
 
 class DatabaseSettings(Settings):
@@ -214,95 +205,6 @@ def violated_constraint(error: DBAPIError) -> str:
     """Return the name of the constraint that an IntegrityError broke, or ""."""
     fields = error.orig.args[0] if error.orig is not None and error.orig.args else None
     return str(fields.get("n", "")) if isinstance(fields, dict) else ""
-
-
-def open_connection(
-    address: DatabaseAddress,
-    *,
-    deadline: float,
-    ca_cert: str = "",
-    parameters: dict[str, str] | None = None,
-) -> driver.Connection:
-    """Connect by `deadline` (a time of the monotonic clock), with TLS verified except on loopback.
-
-    `parameters` are sent with the login, so they cost no round trip of their own.
-
-    Raises:
-        DatabaseUnreachable: nothing answers (in time), or the server is not ready yet.
-        Unavailable: the server refuses us: wrong password, no such database.
-
-    """
-    context = False if address.is_loopback else tls_context(ca_cert)
-    sock = None
-    try:
-        sock = _open_socket(address, deadline)
-        return driver.Connection(
-            address.username,
-            host=address.host,
-            database=address.database,
-            password=address.password,
-            sock=sock,
-            ssl_context=context,
-            application_name=os.environ.get("AWS_LAMBDA_FUNCTION_NAME", "fieldgate"),
-            startup_params={"TimeZone": "UTC", **(parameters or {})},
-        )
-    except BaseException as error:
-        if sock is not None:
-            sock.close()
-        if not isinstance(error, OSError | DriverError):
-            raise
-        state = driver.sqlstate(error)
-        if state.startswith("28"):
-            # Refused: the password may have been rotated. The next connection reads it anew.
-            forget_secrets()
-        if state and not state.startswith(("08", "53", "57")):
-            raise Unavailable(SENTENCE) from error
-        raise DatabaseUnreachable(SENTENCE) from error
-
-
-@cache
-def tls_context(ca_cert: str) -> ssl.SSLContext:
-    """Return the process's one TLS context: chain and host name verified, TLS 1.2 or later.
-
-    `ca_cert` is a path to, or the PEM text of, the only authorities trusted; "" means the
-    system's. Made once, because reading the system's takes 20 ms.
-    """
-    if "-----BEGIN" in ca_cert:
-        return ssl.create_default_context(cadata=ca_cert)
-    return ssl.create_default_context(cafile=str(Path(ca_cert)) if ca_cert else None)
-
-
-def _open_socket(address: DatabaseAddress, deadline: float) -> socket.socket:
-    def left() -> float:
-        # Zero would mean "do not wait at all", which is another error.
-        return max(deadline - time.monotonic(), 0.01)
-
-    sock = _connect(address, left)
-    sock.settimeout(left())
-    # A statement over 8 KB leaves in several writes; Nagle would hold the last for 40 ms.
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    return sock
-
-
-def _connect(address: DatabaseAddress, left: Callable[[], float]) -> socket.socket:
-    """Connect to the first of the host's addresses that answers, within what is left for all.
-
-    socket.create_connection would give each of them all of the time.
-    """
-    refusal = OSError("the host has no address")
-    found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
-    for family, kind, protocol, _, place in found:
-        sock = socket.socket(family, kind, protocol)
-        try:
-            sock.settimeout(left())
-            sock.connect(place)
-        except OSError as error:
-            sock.close()
-            refusal = error
-        else:
-            return sock
-    raise refusal
 
 
 def _refuse_stale(dbapi_connection: Any, _record: Any, _proxy: Any) -> None:

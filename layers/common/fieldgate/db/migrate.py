@@ -14,7 +14,8 @@ from sqlalchemy import Connection, create_engine, text
 from sqlalchemy.pool import NullPool
 
 from fieldgate.config import load
-from fieldgate.db.engine import DatabaseSettings, DatabaseUnreachable, open_connection
+from fieldgate.db.connecting import DatabaseUnreachable, open_connection
+from fieldgate.db.engine import DatabaseSettings
 from fieldgate.db.url import DatabaseAddress
 from fieldgate.observability import logger
 
