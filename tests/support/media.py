@@ -26,7 +26,7 @@ QUEUE_ARN = "arn:aws:sqs:eu-west-1:123456789012:media-uploaded"
 _EXTENSIONS = {kind: extension for extension, kind in reversed(PHOTO_TYPES.items())}
 
 
-def add_user(database: Database, name: str = "Amina") -> UUID:
+def add_user(database: Database, name: str = "Grower") -> UUID:
     """Add a user who can own media; the phone is made up and differs each time."""
     phone = f"+2547{uuid.uuid4().int % 10**8:08}"
     statement = insert(users).values(name=name, phone=phone).returning(users.c.id)

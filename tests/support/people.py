@@ -17,8 +17,8 @@ class Person:
     password: str
     password_hash: str | None
     phone: str | None = "+254711000009"
-    email: str | None = "Amina@Farm.Example.org"
-    name: str = "Amina Wanjiru"
+    email: str | None = "Grower@Farm.Example.org"
+    name: str = "Grower One"
     status: str = "active"
     two_factor_enabled: bool = False
     roles: Iterable[str] = ("agent",)

@@ -1,7 +1,6 @@
 """Settings: where they come from, and what is said when they are not there."""
 
 from collections.abc import Iterator
-from types import SimpleNamespace
 
 import boto3
 import pytest
@@ -11,6 +10,7 @@ from pydantic import AliasChoices, Field
 from fieldgate import config
 from fieldgate.config import Settings, load, load_optional, lookup
 from fieldgate.errors import ConfigurationError, Unavailable
+from tests.support.clock import Clock
 from tests.support.log import Log
 
 VALUE = "hunter2-never-shown"
@@ -194,22 +194,11 @@ def test_an_integration_whose_secret_cannot_be_read_is_off_until_it_can(
 # A secret that could be read once
 
 
-class Clock:
-    """The monotonic clock of `fieldgate.config`, moved by hand."""
-
-    now = 1000.0
-
-    def monotonic(self) -> float:
-        return self.now
-
-
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     """Secrets are then too old at once, and only the pause after a failure counts."""
-    clock = Clock()
-    monkeypatch.setattr(config, "time", SimpleNamespace(monotonic=clock.monotonic))
     monkeypatch.setattr(config, "SECRET_MAX_AGE_SECONDS", 0)
-    return clock
+    return Clock.instead_of_time_in(config, monkeypatch)
 
 
 class Kept:

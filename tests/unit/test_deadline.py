@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable
-from types import SimpleNamespace
 
 import pytest
 
@@ -16,24 +15,14 @@ from fieldgate.storage.s3 import S3Storage
 from fieldgate.storage.settings import Place
 from fieldgate.storage.sigv4 import Credentials
 from tests.conftest import free_port
+from tests.support.clock import Clock
 from tests.support.gateway import call
 from tests.support.log import Log
 
 
-class Clock:
-    """The monotonic clock of `fieldgate.deadline`, moved by hand."""
-
-    now = 1000.0
-
-    def monotonic(self) -> float:
-        return self.now
-
-
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    clock = Clock()
-    monkeypatch.setattr(deadline, "time", SimpleNamespace(monotonic=clock.monotonic))
-    return clock
+    return Clock.instead_of_time_in(deadline, monkeypatch)
 
 
 def test_outside_any_work_there_is_no_end() -> None:

@@ -92,7 +92,7 @@ def test_that_a_secret_is_absent_is_no_secret() -> None:
         ("GET /_local/sms?phone=%2B254711000001", "GET /_local/sms?phone=***"),
         (f"Bearer {JWT}", "Bearer ***"),
         (f"wss://host/hubs?access_token={JWT}&v=1", "wss://host/hubs?access_token=***&v=1"),
-        ("amina@farm.example.org wrote", "*** wrote"),
+        ("grower@farm.example.org wrote", "*** wrote"),
         ("postgresql://app:hunter2@db:5432/x", "postgresql://***@db:5432/x"),
         ("postgresql://app:p@ss@db:5432/x", "postgresql://***@db:5432/x"),
         ("redis://:hunter2@cache:6379", "redis://***@cache:6379"),

@@ -13,12 +13,12 @@ from tests.conftest import run_sql
 
 PHONE = "+254712345678"
 HASH = "$argon2id$very-secret-hash"
-EMAIL = "amina@example.org"
+EMAIL = "grower@example.org"
 
 
 @pytest.fixture
 def user_id(database: Database) -> str:
-    row = {"phone": PHONE, "email": EMAIL, "name": "Amina", "password_hash": HASH}
+    row = {"phone": PHONE, "email": EMAIL, "name": "Grower", "password_hash": HASH}
     return str(
         database.transact(
             lambda c: c.execute(insert(users).values(row).returning(users.c.id)).scalar_one(),
@@ -50,7 +50,7 @@ def test_an_insert_is_recorded_with_actor_and_request(database: Database, user_i
     assert (entry.action, entry.entity_id) == ("insert", user_id)
     assert (entry.actor, entry.request_id) == ("user:admin", "req-1")
     assert entry.before is None
-    assert entry.after["name"] == "Amina"
+    assert entry.after["name"] == "Grower"
     assert entry.at.utcoffset().total_seconds() == 0
 
 
@@ -63,10 +63,10 @@ def test_the_outbox_row_comes_with_it(database: Database, user_id: str) -> None:
 
 
 def test_an_update_says_what_changed(database: Database, user_id: str) -> None:
-    database.transact(change_user(name="Amina W.", status="blocked"))
+    database.transact(change_user(name="Grower W.", status="blocked"))
     (entry,) = user_updates(database)
     assert entry.changed == ["name", "status"]
-    assert (entry.before["name"], entry.after["name"]) == ("Amina", "Amina W.")
+    assert (entry.before["name"], entry.after["name"]) == ("Grower", "Grower W.")
     assert (entry.actor, entry.request_id) == (None, None)
 
 
@@ -75,7 +75,7 @@ def test_an_update_that_changes_nothing_is_neither_logged_nor_dated(
 ) -> None:
     query = select(users.c.updated_at)
     before = database.read(lambda c: c.execute(query).scalar_one())
-    database.transact(change_user(name="Amina"))
+    database.transact(change_user(name="Grower"))
     assert user_updates(database) == []
     assert database.read(lambda c: c.execute(query).scalar_one()) == before
     database.transact(change_user(name="Other"))
@@ -85,7 +85,7 @@ def test_an_update_that_changes_nothing_is_neither_logged_nor_dated(
 def test_a_delete_keeps_what_was(database: Database, user_id: str) -> None:
     database.transact(lambda c: c.execute(users.delete()))
     entry = entries(database, "users")[-1]
-    assert (entry.action, entry.before["name"], entry.after) == ("delete", "Amina", None)
+    assert (entry.action, entry.before["name"], entry.after) == ("delete", "Grower", None)
 
 
 def test_a_cascade_is_recorded_too(database: Database, user_id: str) -> None:
@@ -121,7 +121,7 @@ def test_what_is_rolled_back_leaves_no_trace(database: Database) -> None:
     before = count(database), count(database, outbox)
 
     def fail(connection: Connection) -> None:
-        connection.execute(insert(users).values(phone=PHONE, name="Amina"))
+        connection.execute(insert(users).values(phone=PHONE, name="Grower"))
         raise LookupError
 
     with pytest.raises(LookupError):

@@ -21,17 +21,17 @@ from tests.support.log import Log
 from tests.support.people import Person, register
 
 PASSWORD = "maize & beans"
-AMINA = Person(PASSWORD, hash_password(PASSWORD))
+GROWER = Person(PASSWORD, hash_password(PASSWORD))
 WEAK = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash(PASSWORD)
 BCRYPT = bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(rounds=4)).decode()
 
 
 @pytest.fixture
-def amina(live_database: Database) -> Person:
-    return register(live_database, AMINA)
+def grower(live_database: Database) -> Person:
+    return register(live_database, GROWER)
 
 
-def sign_in(identifier: Any = AMINA.phone, password: Any = PASSWORD, **more: Any) -> Answer:
+def sign_in(identifier: Any = GROWER.phone, password: Any = PASSWORD, **more: Any) -> Answer:
     content = {"identifier": identifier, "password": password}
     return call(login.handler, "POST", "/api/v1/auth/login", content=content | more)
 
@@ -54,17 +54,17 @@ def assert_refused(answer: Answer) -> None:
     }
 
 
-def test_phone_and_password_give_tokens(amina: Person) -> None:
+def test_phone_and_password_give_tokens(grower: Person) -> None:
     answer = sign_in()
 
     assert answer.status == 200
     assert set(answer.data) == {"accessToken", "refreshToken", "tokenType", "expiresIn", "user"}
     assert (answer.data["tokenType"], answer.data["expiresIn"]) == ("Bearer", 3600)
     assert answer.data["user"] == {
-        "id": str(amina.id),
-        "name": "Amina Wanjiru",
+        "id": str(grower.id),
+        "name": "Grower One",
         "phone": "+254711000009",
-        "email": "Amina@Farm.Example.org",
+        "email": "Grower@Farm.Example.org",
         "roles": ["agent"],
         "permissions": ["media:read", "media:write"],
         "twoFactorEnabled": False,
@@ -75,21 +75,21 @@ def test_phone_and_password_give_tokens(amina: Person) -> None:
 @pytest.mark.parametrize(
     "identifier",
     [
-        "amina@farm.example.org",
-        "AMINA@FARM.EXAMPLE.ORG",
-        "Amina@Farm.Example.org",
-        "  amina@farm.example.org\n",
+        "grower@farm.example.org",
+        "GROWER@FARM.EXAMPLE.ORG",
+        "Grower@Farm.Example.org",
+        "  grower@farm.example.org\n",
         " +254711000009\t",
     ],
 )
 def test_an_identifier_is_taken_in_any_case_and_with_blanks_around(
-    amina: Person, identifier: str
+    grower: Person, identifier: str
 ) -> None:
-    assert sign_in(identifier).data["user"]["id"] == str(amina.id)
+    assert sign_in(identifier).data["user"]["id"] == str(grower.id)
 
 
 def test_the_token_carries_roles_and_permissions(live_database: Database) -> None:
-    boss = register(live_database, replace(AMINA, roles=("warehouse_manager", "admin")))
+    boss = register(live_database, replace(GROWER, roles=("warehouse_manager", "admin")))
 
     claims = verify(sign_in().data["accessToken"])
 
@@ -101,13 +101,13 @@ def test_the_token_carries_roles_and_permissions(live_database: Database) -> Non
 
 
 def test_a_user_without_roles_may_sign_in_and_nothing_else(live_database: Database) -> None:
-    register(live_database, replace(AMINA, roles=()))
+    register(live_database, replace(GROWER, roles=()))
 
     claims = verify(sign_in().data["accessToken"])
     assert (claims["roles"], claims["permissions"]) == ([], [])
 
 
-def test_a_wrong_password_and_an_unknown_user_are_answered_alike(amina: Person) -> None:
+def test_a_wrong_password_and_an_unknown_user_are_answered_alike(grower: Person) -> None:
     wrong, unknown = sign_in(password="wrong"), sign_in("+254711999999")
 
     assert_refused(wrong)
@@ -118,7 +118,7 @@ def test_a_wrong_password_and_an_unknown_user_are_answered_alike(amina: Person) 
 @pytest.mark.parametrize(
     "password", [PASSWORD + " ", " " + PASSWORD, PASSWORD.upper(), "x", " ", "a\0b", "é" * 1024]
 )
-def test_only_the_very_password_is_right(amina: Person, password: str) -> None:
+def test_only_the_very_password_is_right(grower: Person, password: str) -> None:
     assert_refused(sign_in(password=password))
 
 
@@ -133,15 +133,15 @@ def test_only_the_very_password_is_right(amina: Person, password: str) -> None:
         "+254 711 000 009",
         "+" + "\N{ARABIC-INDIC DIGIT TWO}" * 12,
         "' OR '1'='1",
-        "amina@farm.example.org' --",
+        "grower@farm.example.org' --",
         "%",
         "___",
         "%@farm.example.org",
-        "amina@farm.example.or\N{FULLWIDTH LATIN SMALL LETTER G}",
+        "grower@farm.example.or\N{FULLWIDTH LATIN SMALL LETTER G}",
         "x" * 254,
     ],
 )
-def test_no_other_identifier_is_the_users(amina: Person, identifier: str) -> None:
+def test_no_other_identifier_is_the_users(grower: Person, identifier: str) -> None:
     if len(identifier) >= 3:
         assert_refused(sign_in(identifier))
     else:
@@ -178,7 +178,7 @@ def test_credentials_of_another_shape_are_invalid(
 
 @pytest.mark.parametrize("status", ["blocked", "pending"])
 def test_who_is_not_active_may_not_sign_in(live_database: Database, status: str) -> None:
-    register(live_database, replace(AMINA, status=status))
+    register(live_database, replace(GROWER, status=status))
 
     answer = sign_in()
     assert (answer.status, answer.error["code"]) == (403, "ACCOUNT_NOT_ACTIVE")
@@ -187,7 +187,7 @@ def test_who_is_not_active_may_not_sign_in(live_database: Database, status: str)
 
 
 def test_one_factor_is_not_enough_for_who_has_two(live_database: Database) -> None:
-    register(live_database, replace(AMINA, two_factor_enabled=True))
+    register(live_database, replace(GROWER, two_factor_enabled=True))
 
     answer = sign_in()
     assert (answer.status, answer.error["code"]) == (403, "SECOND_FACTOR_NEEDED")
@@ -196,7 +196,7 @@ def test_one_factor_is_not_enough_for_who_has_two(live_database: Database) -> No
 
 @pytest.mark.parametrize("stored", [None, "", "x", "$argon2id$v=19$", "$2b$12$damaged", PASSWORD])
 def test_without_a_whole_hash_nobody_gets_in(live_database: Database, stored: str | None) -> None:
-    register(live_database, replace(AMINA, password_hash=stored))
+    register(live_database, replace(GROWER, password_hash=stored))
 
     assert_refused(sign_in())
     assert_refused(sign_in(password="wrong"))
@@ -204,7 +204,7 @@ def test_without_a_whole_hash_nobody_gets_in(live_database: Database, stored: st
 
 @pytest.mark.parametrize("stored", [BCRYPT, WEAK], ids=["bcrypt", "argon2 of old"])
 def test_an_old_hash_is_replaced_at_sign_in(live_database: Database, stored: str) -> None:
-    person = register(live_database, replace(AMINA, password_hash=stored))
+    person = register(live_database, replace(GROWER, password_hash=stored))
 
     assert_refused(sign_in(password="wrong"))
     assert stored_hash(live_database, person) == stored
@@ -219,7 +219,7 @@ def test_an_old_hash_is_replaced_at_sign_in(live_database: Database, stored: str
 def test_a_replaced_hash_is_in_the_change_log_with_its_request_and_masked(
     live_database: Database,
 ) -> None:
-    person = register(live_database, replace(AMINA, password_hash=WEAK))
+    person = register(live_database, replace(GROWER, password_hash=WEAK))
     answer = sign_in()
 
     query = text(
@@ -235,7 +235,7 @@ def test_a_replaced_hash_is_in_the_change_log_with_its_request_and_masked(
 def test_a_password_changed_meanwhile_is_not_put_back(live_database: Database) -> None:
     from identity import store
 
-    person = register(live_database, replace(AMINA, password_hash=WEAK))
+    person = register(live_database, replace(GROWER, password_hash=WEAK))
     seen = live_database.read(lambda connection: store.find_by_id(connection, person.id))
     assert seen is not None
     changed = update(users).where(users.c.id == person.id).values(password_hash="newer")
@@ -246,8 +246,8 @@ def test_a_password_changed_meanwhile_is_not_put_back(live_database: Database) -
     assert stored_hash(live_database, person) == "newer"
 
 
-def test_signing_in_costs_one_round_trip(live_database: Database, amina: Person) -> None:
-    for credentials in ((AMINA.phone, PASSWORD), (AMINA.phone, "wrong"), ("+254711999999", "x")):
+def test_signing_in_costs_one_round_trip(live_database: Database, grower: Person) -> None:
+    for credentials in ((GROWER.phone, PASSWORD), (GROWER.phone, "wrong"), ("+254711999999", "x")):
         with count_statements(live_database) as traffic:
             sign_in(*credentials)
 
@@ -256,7 +256,7 @@ def test_signing_in_costs_one_round_trip(live_database: Database, amina: Person)
 
 
 def test_replacing_a_hash_costs_one_transaction_more(live_database: Database) -> None:
-    register(live_database, replace(AMINA, password_hash=WEAK))
+    register(live_database, replace(GROWER, password_hash=WEAK))
 
     with count_statements(live_database) as traffic:
         assert sign_in().status == 200
@@ -265,18 +265,18 @@ def test_replacing_a_hash_costs_one_transaction_more(live_database: Database) ->
     assert (traffic.commits, traffic.rollbacks) == (1, 0)
 
 
-def test_nothing_secret_is_logged(live_database: Database, amina: Person, log: Log) -> None:
+def test_nothing_secret_is_logged(live_database: Database, grower: Person, log: Log) -> None:
     token = sign_in().data["accessToken"]
     sign_in(password="another password")
 
-    for secret in (PASSWORD, "another password", token, AMINA.phone, AMINA.email):
+    for secret in (PASSWORD, "another password", token, GROWER.phone, GROWER.email):
         assert str(secret) not in log.text
 
 
 def test_a_hash_that_the_database_refuses_is_a_500_that_shows_nothing(
     live_database: Database, log: Log
 ) -> None:
-    register(live_database, replace(AMINA, password_hash=WEAK))
+    register(live_database, replace(GROWER, password_hash=WEAK))
     block = text("ALTER TABLE users ADD CONSTRAINT old CHECK (password_hash LIKE '%m=8,%')")
     live_database.transact(lambda connection: connection.execute(block))
 
@@ -299,7 +299,7 @@ def test_without_a_database_it_is_503_in_the_envelope(environment: pytest.Monkey
 
 
 def test_without_a_signing_key_it_is_500_and_says_nothing(
-    amina: Person, environment: pytest.MonkeyPatch
+    grower: Person, environment: pytest.MonkeyPatch
 ) -> None:
     environment.delenv("JWT_SIGNING_KEY")
 

@@ -14,7 +14,7 @@ from tests.support.database import count_statements
 from tests.support.gateway import Answer, authorized, call, signed_in
 from tests.support.people import Person, register
 
-AMINA = Person("", None)
+GROWER = Person("", None)
 
 
 def profile(user_id: uuid.UUID) -> Answer:
@@ -22,16 +22,16 @@ def profile(user_id: uuid.UUID) -> Answer:
 
 
 def test_it_shows_who_is_calling(live_database: Database) -> None:
-    register(live_database, AMINA)
+    register(live_database, GROWER)
 
-    answer = profile(AMINA.id)
+    answer = profile(GROWER.id)
 
     assert answer.status == 200
     assert answer.data == {
-        "id": str(AMINA.id),
-        "name": "Amina Wanjiru",
+        "id": str(GROWER.id),
+        "name": "Grower One",
         "phone": "+254711000009",
-        "email": "Amina@Farm.Example.org",
+        "email": "Grower@Farm.Example.org",
         "roles": ["agent"],
         "permissions": ["media:read", "media:write"],
         "twoFactorEnabled": False,
@@ -39,11 +39,11 @@ def test_it_shows_who_is_calling(live_database: Database) -> None:
 
 
 def test_it_shows_the_roles_of_now_and_not_of_the_token(live_database: Database) -> None:
-    register(live_database, AMINA)
-    more = insert(user_roles).values(user_id=AMINA.id, role="admin")
+    register(live_database, GROWER)
+    more = insert(user_roles).values(user_id=GROWER.id, role="admin")
     live_database.transact(lambda connection: connection.execute(more))
 
-    data = profile(AMINA.id).data
+    data = profile(GROWER.id).data
 
     assert data["roles"] == ["admin", "agent"]
     assert data["permissions"] == sorted(set(data["permissions"]))
@@ -51,9 +51,9 @@ def test_it_shows_the_roles_of_now_and_not_of_the_token(live_database: Database)
 
 
 def test_what_a_user_does_not_have_is_null(live_database: Database) -> None:
-    register(live_database, replace(AMINA, email=None, roles=()))
+    register(live_database, replace(GROWER, email=None, roles=()))
 
-    data = profile(AMINA.id).data
+    data = profile(GROWER.id).data
 
     assert (data["email"], data["roles"], data["permissions"]) == (None, [], [])
 
@@ -61,7 +61,7 @@ def test_what_a_user_does_not_have_is_null(live_database: Database) -> None:
 def test_the_token_of_a_sign_in_opens_it(live_database: Database) -> None:
     from identity.passwords import hash_password
 
-    person = register(live_database, replace(AMINA, password_hash=hash_password("beans")))
+    person = register(live_database, replace(GROWER, password_hash=hash_password("beans")))
     content = {"identifier": person.phone, "password": "beans"}
     tokens = call(login.handler, "POST", "/api/v1/auth/login", content=content).data
 
@@ -72,21 +72,21 @@ def test_the_token_of_a_sign_in_opens_it(live_database: Database) -> None:
 
 
 def test_a_deleted_user_is_401_though_the_token_is_good(live_database: Database) -> None:
-    register(live_database, AMINA)
-    gone = delete(users).where(users.c.id == AMINA.id)
+    register(live_database, GROWER)
+    gone = delete(users).where(users.c.id == GROWER.id)
     live_database.transact(lambda connection: connection.execute(gone))
 
-    answer = profile(AMINA.id)
+    answer = profile(GROWER.id)
     assert (answer.status, answer.error["code"]) == (401, "UNAUTHORIZED")
 
 
 @pytest.mark.parametrize("status", ["blocked", "pending"])
 def test_who_is_no_longer_active_is_401(live_database: Database, status: str) -> None:
-    register(live_database, AMINA)
-    change = update(users).where(users.c.id == AMINA.id).values(status=status)
+    register(live_database, GROWER)
+    change = update(users).where(users.c.id == GROWER.id).values(status=status)
     live_database.transact(lambda connection: connection.execute(change))
 
-    assert profile(AMINA.id).status == 401
+    assert profile(GROWER.id).status == 401
 
 
 def test_without_a_token_the_database_is_not_asked(live_database: Database) -> None:
@@ -98,10 +98,10 @@ def test_without_a_token_the_database_is_not_asked(live_database: Database) -> N
 
 
 def test_it_costs_one_round_trip(live_database: Database) -> None:
-    register(live_database, AMINA)
+    register(live_database, GROWER)
 
     with count_statements(live_database) as traffic:
-        assert profile(AMINA.id).status == 200
+        assert profile(GROWER.id).status == 200
 
     assert (traffic.round_trips, traffic.commits) == (1, 0)
 
@@ -109,7 +109,7 @@ def test_it_costs_one_round_trip(live_database: Database) -> None:
 def test_without_a_database_it_is_503_in_the_envelope(environment: pytest.MonkeyPatch) -> None:
     environment.setenv("DATABASE_URL", f"postgresql://app:hunter2@127.0.0.1:{free_port()}/x")
 
-    answer = profile(AMINA.id)
+    answer = profile(GROWER.id)
 
     assert (answer.status, answer.error["code"]) == (503, "UNAVAILABLE")
     assert b"hunter2" not in answer.body

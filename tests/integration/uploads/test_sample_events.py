@@ -35,7 +35,7 @@ def sample(name: str) -> dict[str, Any]:
 @pytest.fixture
 def sample_media(deployed: Database, darkroom: Darkroom) -> UUID:
     """The caller and the media that the samples speak of."""
-    person = {"id": SAMPLE_CALLER, "name": "Amina", "phone": "+254711999999"}
+    person = {"id": SAMPLE_CALLER, "name": "Grower", "phone": "+254711999999"}
     photo = {
         "id": SAMPLE_MEDIA,
         "owner_id": SAMPLE_CALLER,
