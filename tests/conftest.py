@@ -92,6 +92,7 @@ def environment(
         "AWS_ACCESS_KEY_ID": "testing",
         "AWS_SECRET_ACCESS_KEY": "testing",
         "AWS_EC2_METADATA_DISABLED": "true",
+        "PEPPER": "a-pepper-for-tests-and-nothing-else",
         "JWT_ISSUER": "https://api.fieldgate.test",
         "JWT_AUDIENCE": "fieldgate-app",
         "JWT_SIGNING_KEY": signing_keys[0],

@@ -21,7 +21,7 @@ HANDLERS = sorted(
 SOURCES = sorted([*FUNCTIONS.rglob("*.py"), *LAYER.rglob("*.py")])
 # What a function may have loaded before its first event. boto3 costs 110 ms, SQLAlchemy's ORM 50,
 # Pillow 14; each is imported where it is used.
-HEAVY = {"boto3", "botocore", "PIL", "alembic", "sqlalchemy.orm", "aws_xray_sdk", "firebase_admin"}
+HEAVY = {"boto3", "botocore", "PIL", "alembic", "africastalking", "requests", "sqlalchemy.orm", "aws_xray_sdk", "firebase_admin"}
 # The calls that only define something.
 DEFINING_CALLS = {
     *("AliasChoices", "Annotated", "AppKey", "Column", "ConfigDict", "ContextVar", "Depends"),
@@ -39,7 +39,7 @@ DEFINING_CALLS = {
         "JSONB",
         "local",
     ),
-    *("PlainSerializer", "PlainValidator", "desc", "float", "is_", "now", "range", "true"),
+    *("LargeBinary", "in_", "PlainSerializer", "PlainValidator", "desc", "float", "is_", "now", "range", "true"),
 }
 
 
@@ -121,4 +121,4 @@ def test_importing_a_function_needs_no_environment_and_loads_nothing_heavy(handl
 
 
 def test_every_folder_of_functions_is_known() -> None:
-    assert DOMAINS == ["edge", "health", "identity", "operations", "uploads"]
+    assert DOMAINS == ["edge", "health", "identity", "operations", "sms", "uploads"]

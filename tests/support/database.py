@@ -30,8 +30,7 @@ def count_statements(database: Database) -> Iterator[Traffic]:
     wait = Connection.handle_messages
 
     def executed(_c: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
-        if not statement.startswith("SELECT set_config('fieldgate."):
-            traffic.statements.append(statement)
+        traffic.statements.append(statement)
 
     def committed(_c: Any) -> None:
         traffic.commits += 1

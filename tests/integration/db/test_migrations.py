@@ -21,7 +21,7 @@ from fieldgate.db.url import DatabaseAddress, parse_url
 from fieldgate.errors import Unavailable
 from tests.conftest import free_port, run_sql
 
-HEAD = "0001"
+HEAD = "0002"
 
 
 @pytest.fixture(autouse=True)
@@ -132,10 +132,10 @@ def test_a_schema_newer_than_the_code_is_left_alone(database_url: str) -> None:
     assert result == MigrationResult("from_tomorrow", "from_tomorrow")
 
 
-NEXT_MIGRATION = """
+NEXT_MIGRATION = f"""
 from alembic import op
 
-revision, down_revision = "0002", "0001"
+revision, down_revision = "next", "{HEAD}"
 
 
 def upgrade() -> None:
@@ -149,7 +149,7 @@ def test_a_table_that_is_in_use_fails_the_migration_instead_of_holding_everybody
 ) -> None:
     tree = tmp_path / "migrations"
     shutil.copytree(migrations.__path__[0], tree)
-    (tree / "versions" / "0002_farms.py").write_text(NEXT_MIGRATION)
+    (tree / "versions" / "next_farms.py").write_text(NEXT_MIGRATION)
     monkeypatch.setattr(migrations, "__path__", [str(tree)])
     monkeypatch.setattr(migrate_module, "LOCK_SECONDS", 0.2)
     engine = create_engine(database_url.replace("postgresql://", "postgresql+pg8000://"))
@@ -162,10 +162,10 @@ def test_a_table_that_is_in_use_fails_the_migration_instead_of_holding_everybody
             migrate(lambda: parse_url(database_url, "X"))
         assert time.monotonic() - started < 10
     assert sqlstate(caught.value.orig) == "55P03"
-    assert run_sql(database_url, "SELECT version_num FROM schema_history") == [("0001",)]
+    assert run_sql(database_url, "SELECT version_num FROM schema_history") == [(HEAD,)]
     assert run_sql(database_url, "SELECT to_regclass('farms')") == [(None,)]
 
-    assert migrate(lambda: parse_url(database_url, "X")) == MigrationResult("0001", "0002")
+    assert migrate(lambda: parse_url(database_url, "X")) == MigrationResult(HEAD, "next")
     engine.dispose()
 
 

@@ -395,8 +395,8 @@ def test_deleting_is_two_transactions(
     with count_statements(deployed) as traffic:
         assert delete(caller, ready.id).status == 204
     assert (traffic.commits, traffic.rollbacks, len(traffic.statements)) == (2, 0, 2)
-    # Each: BEGIN with its settings, one statement, COMMIT.
-    assert traffic.round_trips == 6
+    # Each: BEGIN and its settings with the one statement, then COMMIT.
+    assert traffic.round_trips == 4
 
 
 def test_deleting_twice_is_a_404(caller: dict[str, Any], ready: Media) -> None:

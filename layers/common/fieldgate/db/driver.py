@@ -2,9 +2,10 @@
 
 pg8000 alone waits three times for one statement with parameters (parse, describe, execute), and
 SQLAlchemy asks four questions of every new server. Between a function and its database each wait
-is a trip through the network, so here a statement is one trip, BEGIN rides with the statement
-after it, and a connection asks nothing. Faults are sorted where they happen: a dropped connection,
-a wait that took too long, and the server's own errors by their SQLSTATE.
+is a trip through the network, so here a statement is one trip, BEGIN and the settings of the
+transaction ride with its first statement, and a connection asks nothing. Faults are sorted where
+they happen: a dropped connection, a wait that took too long, and the server's own errors by their
+SQLSTATE.
 
 The two methods that replace pg8000's are the protocol's "extended query" as PostgreSQL documents
 it (https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-FLOW-PIPELINING); they use
@@ -30,6 +31,13 @@ GRACE_SECONDS = 0.5
 IDLE_SECONDS = 300
 
 BEGIN = "begin transaction"
+
+# What the change log records. OFFSET drops the row after computing it: rows that are sent, and the
+# count of them, would be taken for those of the statement that follows.
+_SET_CONTEXT = (
+    "SELECT set_config('fieldgate.actor', $1, true),"
+    " set_config('fieldgate.request_id', $2, true) OFFSET 1"
+)
 
 _ERRORS_BY_CLASS = {
     "22": dbapi.DataError,
@@ -60,10 +68,12 @@ class Connection(dbapi.Connection):  # type: ignore[misc]
     """A pg8000 connection with one network round trip a statement and a deadline for all of them.
 
     `deadline` is a time of `time.monotonic()`: no statement waits for the server beyond it, and
-    after it only COMMIT and ROLLBACK are sent, with GRACE_SECONDS to be answered in.
+    after it only COMMIT and ROLLBACK are sent, with GRACE_SECONDS to be answered in. `context` is
+    actor and request id of the transactions to come, sent with their BEGIN.
     """
 
     deadline = float("inf")
+    context = ("", "")
     _sock: Any
     _usock: Any
 
@@ -75,10 +85,12 @@ class Connection(dbapi.Connection):  # type: ignore[misc]
 
     @property
     def is_stale(self) -> bool:
-        """Whether the server hung up, or may be forgotten by the network; asks neither.
+        """Whether one end hung up, or may be forgotten by the network; asks neither.
 
         An idle connection has nothing to read unless the server closed it.
         """
+        if self._usock is None:
+            return True
         # Wall-clock time, because the monotonic clock may stand still in a frozen environment.
         if time.time() - self._last_used > IDLE_SECONDS:
             return True
@@ -111,9 +123,8 @@ class Connection(dbapi.Connection):  # type: ignore[misc]
             self._begin_pending = True
             return Context(statement)
         if self._begin_pending:
-            # Only a statement without parameters comes here: worth no pipelining.
-            self._begin_pending = False
-            self._wait(lambda: super(Connection, self).execute_simple("begin read write"))
+            # Nothing can ride with a simple query.
+            return self.execute_unnamed(statement)
         return self._wait(lambda: super(Connection, self).execute_simple(statement))
 
     @override
@@ -131,9 +142,8 @@ class Connection(dbapi.Connection):  # type: ignore[misc]
         def exchange() -> Context:
             if begin:
                 # Reads run in autocommit and are refused to write (see engine.py).
-                self.send_PARSE(NULL_BYTE, "begin read write")
-                self.send_BIND(NULL_BYTE, ())
-                self.send_EXECUTE()
+                self._send_ahead("begin read write")
+                self._send_ahead(_SET_CONTEXT, self.context)
             self.send_PARSE(NULL_BYTE, statement, oids)
             self.send_BIND(NULL_BYTE, params)
             self._send_message(DESCRIBE, PORTAL + NULL_BYTE)
@@ -154,6 +164,12 @@ class Connection(dbapi.Connection):  # type: ignore[misc]
         cause = _ERRORS_BY_CLASS.get(fields.get("C", "")[:2], dbapi.OperationalError)
         context.error = cause(fields)
 
+    def _send_ahead(self, statement: str, params: Sequence[str] = ()) -> None:
+        # Undescribed, so it must return no rows. When it fails, the server skips what comes after.
+        self.send_PARSE(NULL_BYTE, statement)
+        self.send_BIND(NULL_BYTE, params)
+        self.send_EXECUTE()
+
     def _wait(self, exchange: Callable[[], Context], *, grace: bool = False) -> Context:
         if self._usock is None:
             raise ConnectionDropped("the connection is closed")
@@ -169,6 +185,13 @@ class Connection(dbapi.Connection):  # type: ignore[misc]
                 raise WaitedTooLong("the server did not answer in time") from error
             if isinstance(root, OSError) or "network error" in str(error):
                 raise ConnectionDropped("the connection was dropped") from error
+            raise
+        except dbapi.Error:
+            raise
+        except BaseException:
+            # A parameter that can't be sent, or a value that can't be read, leaves messages behind
+            # (BEGIN may be among them) that the next statement would send or read as its own.
+            self.abandon()
             raise
         finally:
             self._last_used = time.time()

@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import Any, cast
 
 from pydantic import Field
-from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.dialects import registry
 from sqlalchemy.exc import DBAPIError, DisconnectionError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -29,11 +29,6 @@ from fieldgate.observability import logger
 OUTCOME_UNKNOWN = (
     "The connection to the database was lost while saving. Please look whether it was saved before "
     "trying again."
-)
-
-_SET_CONTEXT = text(
-    "SELECT set_config('fieldgate.actor', :actor, true),"
-    " set_config('fieldgate.request_id', :request_id, true)"
 )
 
 # What passes by itself: faults of the connection, deadlocks and serialization, no resources left,
@@ -90,7 +85,7 @@ class Database:
 
         def attempt() -> T:
             with self._reader.connect() as connection:
-                self._set_deadline(connection)
+                self._set_up(connection)
                 return work(connection)
 
         return self._run(attempt)
@@ -104,7 +99,8 @@ class Database:
     ) -> T:
         """Run `work` in a transaction and commit it; roll back when it raises.
 
-        The change log records `actor` and `request_id` with every change made in it. `work` runs
+        That is one round trip a statement and one for the end: BEGIN is sent with the first
+        statement, and nothing at all when there is none. The change log records `actor` and `request_id` with every change made in it. `work` runs
         a second time when the connection is dropped before COMMIT was sent (nothing was saved, so
         it must have no effects but on the database), and never after. It does not commit itself.
 
@@ -118,10 +114,8 @@ class Database:
 
         def attempt() -> T:
             with self.engine.connect() as connection:
-                self._set_deadline(connection)
+                self._set_up(connection, actor or "", request_id or "")
                 try:
-                    context = {"actor": actor or "", "request_id": request_id or ""}
-                    connection.execute(_SET_CONTEXT, context)
                     result = work(connection)
                 except BaseException:
                     _roll_back(connection)
@@ -174,9 +168,10 @@ class Database:
             },
         )
 
-    def _set_deadline(self, connection: Connection) -> None:
+    def _set_up(self, connection: Connection, actor: str = "", request_id: str = "") -> None:
         dbapi_connection = cast("driver.Connection", connection.connection.dbapi_connection)
         dbapi_connection.deadline = _deadline.get()
+        dbapi_connection.context = (actor, request_id)
 
     def _run[T](self, attempt: Callable[[], T]) -> T:
         seconds = min(self._settings.database_call_seconds, seconds_left())

@@ -8,15 +8,32 @@ from fieldgate.db.tables.base import METADATA
 from fieldgate.db.tables.change_log import change_log, outbox
 from fieldgate.db.tables.identity import permissions, role_permissions, roles, user_roles, users
 from fieldgate.db.tables.media import media
+from fieldgate.db.tables.one_time_codes import (
+    otp_challenges,
+    otp_counters,
+    otp_phones,
+    registrations,
+    sms_messages,
+)
+from fieldgate.db.tables.requests import idempotency_keys, rate_limits
+from fieldgate.db.tables.sessions import sessions
 
 __all__ = [
     "METADATA",
     "change_log",
+    "idempotency_keys",
     "media",
+    "otp_challenges",
+    "otp_counters",
+    "otp_phones",
     "outbox",
     "permissions",
+    "rate_limits",
+    "registrations",
     "role_permissions",
     "roles",
+    "sessions",
+    "sms_messages",
     "user_roles",
     "users",
 ]

@@ -1,0 +1,1 @@
+"""Texts: sending them, and what became of them."""
