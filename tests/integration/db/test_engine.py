@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import boto3
 import pytest
@@ -19,7 +20,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from moto import mock_aws
-from sqlalchemy import Connection, insert, select, text, update
+from sqlalchemy import Connection, Executable, Select, insert, select, text, update
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from fieldgate import config, deadline
@@ -39,11 +40,19 @@ from tests.conftest import free_port, run_sql
 from tests.support.database import count_statements
 
 BACKEND = text("SELECT pg_backend_pid()")
+CONTEXT = text(
+    "SELECT current_setting('fieldgate.actor', true), current_setting('fieldgate.request_id', true)"
+)
 
 
 def backend(connection: Connection) -> int:
     pid: int = connection.execute(BACKEND).scalar_one()
     return pid
+
+
+def context(connection: Connection) -> tuple[str, str]:
+    actor, request_id = connection.execute(CONTEXT).one()
+    return actor or "", request_id or ""
 
 
 def quick(url: str, **settings: float) -> Database:
@@ -68,22 +77,189 @@ def test_the_first_read_asks_the_server_nothing_else(database: Database) -> None
     assert traffic.round_trips == 1
 
 
-def test_a_write_adds_two_round_trips_for_its_transaction(database: Database) -> None:
+def test_a_write_adds_one_round_trip_for_its_transaction(database: Database) -> None:
     with count_statements(database) as traffic:
         database.transact(lambda c: c.execute(update(roles).values(description="x")))
-    assert (traffic.round_trips, len(traffic.statements)) == (3, 1)
+    assert (traffic.round_trips, len(traffic.statements)) == (2, 1)
     assert (traffic.commits, traffic.rollbacks) == (1, 0)
 
 
+@pytest.mark.parametrize("count", [1, 2, 5])
+@pytest.mark.parametrize("statement", [select(roles), select(roles).where(roles.c.name == "x")])
+def test_a_transaction_costs_its_statements_and_one(
+    database: Database, statement: Select[Any], count: int
+) -> None:
+    with count_statements(database) as traffic:
+        database.transact(lambda c: [c.execute(statement) for _ in range(count)])
+    assert (traffic.round_trips, len(traffic.statements)) == (count + 1, count)
+
+
 def test_a_failed_body_costs_one_rollback(database: Database) -> None:
+    def fail(connection: Connection) -> None:
+        connection.execute(BACKEND)
+        raise LookupError
+
     with count_statements(database) as traffic, pytest.raises(LookupError):
-        database.transact(lambda c: {}["missing"])  # type: ignore[index]
+        database.transact(fail)
     assert (traffic.round_trips, traffic.commits, traffic.rollbacks) == (2, 0, 1)
+
+
+def test_a_body_that_asks_nothing_costs_nothing(database: Database) -> None:
+    with count_statements(database) as traffic:
+        assert database.transact(lambda _: "done", actor="grower") == "done"
+        with pytest.raises(KeyError):
+            database.transact(lambda _: {}["missing"], actor="grower")  # type: ignore[index]
+    assert traffic.round_trips == 0
+    assert database.transact(context) == ("", "")
 
 
 def test_one_connection_serves_reads_and_writes(database: Database) -> None:
     pids = {database.read(backend), database.transact(backend), database.read(backend)}
     assert len(pids) == 1
+
+
+# What travels with the first statement
+
+
+@pytest.mark.parametrize("given", [("grower's", 'r"1'), ("%s $1 :a", ""), (None, None)])
+def test_the_first_statement_and_the_next_know_the_actor(
+    database: Database, given: tuple[str | None, str | None]
+) -> None:
+    expected = (given[0] or "", given[1] or "")
+
+    def work(connection: Connection) -> None:
+        assert context(connection) == context(connection) == expected
+
+    database.transact(work, actor=given[0], request_id=given[1])
+    assert database.read(context) == database.transact(context) == ("", "")
+
+
+def test_the_first_statement_with_parameters_knows_it_too(database: Database) -> None:
+    query = text("SELECT current_setting(:name)")
+    name = {"name": "fieldgate.actor"}
+    known = database.transact(lambda c: c.execute(query, name).scalar_one(), actor="grower")
+    assert known == "grower"
+
+
+@pytest.mark.parametrize("name", ["agent", "nobody"])
+def test_rows_and_their_count_are_the_first_statements_own(database: Database, name: str) -> None:
+    def work(connection: Connection) -> None:
+        for _ in range(2):
+            result = connection.execute(update(roles).where(roles.c.name == name).values(name=name))
+            assert (result.rowcount, result.returns_rows) == (int(name == "agent"), False)
+
+    database.transact(work)
+    query = select(roles.c.name).where(roles.c.name == name)
+    rows = database.transact(lambda c: c.execute(query).all())
+    assert rows == database.read(lambda c: c.execute(query).all())
+
+
+def test_a_first_statement_of_many_rows_counts_them_all(database: Database) -> None:
+    rows = [{"name": f"role_{chr(97 + number)}", "description": "x"} for number in range(3)]
+
+    def work(connection: Connection) -> int:
+        statement = text("INSERT INTO roles (name, description) VALUES (:name, :description)")
+        return connection.execute(statement, rows).rowcount
+
+    with count_statements(database) as traffic:
+        assert database.transact(work) == 3
+    assert traffic.round_trips == 4
+
+
+def test_a_savepoint_may_come_first(database: Database) -> None:
+    def work(connection: Connection) -> None:
+        with pytest.raises(IntegrityError), connection.begin_nested():
+            connection.execute(insert(roles).values(name="agent", description="again"))
+        assert context(connection) == ("grower", "")
+        connection.execute(insert(roles).values(name="x", description="x"))
+
+    database.transact(work, actor="grower")
+    assert database.read(lambda c: c.execute(select(roles).where(roles.c.name == "x")).one())
+
+
+@pytest.mark.parametrize(
+    ("statement", "actor", "state"),
+    [
+        (insert(roles).values(name="agent", description="again"), "grower", "23505"),
+        (text("SELECT 1 / 0"), "grower", "22012"),
+        (text("SELECT nonsense"), "grower", "42703"),
+        (insert(roles).values(name="x", description="x"), "a\0b", "22021"),
+    ],
+)
+def test_a_first_statement_that_fails_leaves_nothing(
+    database: Database, statement: Executable, actor: str, state: str
+) -> None:
+    pid = database.read(backend)
+    before = database.read(lambda c: c.execute(select(roles)).all())
+    with count_statements(database) as traffic, pytest.raises(DBAPIError) as caught:
+        database.transact(lambda c: c.execute(statement), actor=actor)
+    assert sqlstate(caught.value.orig) == state
+    assert (traffic.round_trips, traffic.commits, traffic.rollbacks) == (2, 0, 1)
+    assert database.read(lambda c: c.execute(select(roles)).all()) == before
+    assert database.read(backend) == database.transact(backend) == pid
+
+
+@pytest.mark.parametrize("kind", ["read", "transact"])
+def test_a_statement_that_cannot_be_sent_leaves_nothing_to_send(
+    database: Database, kind: str
+) -> None:
+    query = text("SELECT :unsendable")
+    with pytest.raises(UnicodeEncodeError):
+        getattr(database, kind)(lambda c: c.execute(query, {"unsendable": "\ud800"}))
+    with pytest.raises(DBAPIError) as caught:
+        database.read(lambda c: c.execute(update(roles).values(description="x")))
+    assert sqlstate(caught.value.orig) == "25006"
+    assert database.transact(context, actor="grower") == ("grower", "")
+
+
+def test_a_connection_killed_before_the_first_statement_has_the_work_run_again(
+    database: Database, database_url: str
+) -> None:
+    pid = database.read(backend)
+    runs: list[int] = []
+
+    def work(connection: Connection) -> tuple[str, str]:
+        runs.append(1)
+        if len(runs) == 1:
+            kill_backend(database_url, pid)
+        return context(connection)
+
+    assert database.transact(work, actor="grower", request_id="r1") == ("grower", "r1")
+    assert len(runs) == 2
+
+
+def test_the_time_of_a_first_statement_is_limited(database_url: str) -> None:
+    database = quick(database_url, statement_seconds=0.1)
+    pid = database.read(backend)
+    with pytest.raises(Unavailable) as caught:
+        database.transact(lambda c: c.execute(text("SELECT pg_sleep(30)")))
+    assert sqlstate(getattr(caught.value.__cause__, "orig", None)) == "57014"
+    assert database.transact(backend) == pid
+    database.close()
+
+
+def test_a_server_that_falls_silent_before_the_first_statement_is_given_up_in_time(
+    database_url: str,
+) -> None:
+    database = quick(database_url, call_seconds=0.4)
+    pid = database.read(backend)
+    runs: list[int] = []
+
+    def work(connection: Connection) -> None:
+        runs.append(1)
+        os.kill(pid, signal.SIGSTOP)
+        connection.execute(BACKEND)
+
+    started = time.monotonic()
+    try:
+        with pytest.raises(Unavailable):
+            database.transact(work)
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    assert time.monotonic() - started < 3
+    assert len(runs) == 1
+    assert database.transact(backend) != pid
+    database.close()
 
 
 # What it guarantees

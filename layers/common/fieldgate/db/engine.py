@@ -99,10 +99,11 @@ class Database:
     ) -> T:
         """Run `work` in a transaction and commit it; roll back when it raises.
 
-        That is one round trip a statement and one for the end: BEGIN is sent with the first
-        statement, and nothing at all when there is none. The change log records `actor` and `request_id` with every change made in it. `work` runs
-        a second time when the connection is dropped before COMMIT was sent (nothing was saved, so
-        it must have no effects but on the database), and never after. It does not commit itself.
+        It costs one round trip a statement and one for COMMIT: BEGIN goes with the first statement,
+        and without a statement nothing is sent. The change log records `actor` and `request_id`
+        with every change made in it. `work` runs a second time when the connection is dropped
+        before COMMIT was sent (nothing was saved, so it must have no effects but on the database),
+        and never after. It does not commit itself.
 
         Raises:
             Unavailable: the database is down or too slow, nothing was saved; or, with the message
