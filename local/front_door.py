@@ -14,6 +14,7 @@ from aiohttp.typedefs import Handler
 from pydantic import BaseModel, Field, ValidationError
 from yarl import URL
 
+from local.africas_talking import AfricasTalking
 from local.cloud import Cloud
 from local.deploy import Deployment, Places
 from local.faults import FaultMode, Faults
@@ -30,7 +31,7 @@ _SESSION = web.AppKey("session", aiohttp.ClientSession)
 class FaultOrder(BaseModel):
     """The body of POST /_local/faults. 0 seconds mends."""
 
-    target: Literal["cache", "s3", "database"]
+    target: Literal["cache", "s3", "sms", "database"]
     mode: FaultMode
     seconds: Annotated[float, Field(ge=0, le=3600)]
 
@@ -39,12 +40,18 @@ class FrontDoor:
     """Handlers over one deployment."""
 
     def __init__(
-        self, cloud: Cloud, deployment: Deployment, places: Places, faults: Faults
+        self,
+        cloud: Cloud,
+        deployment: Deployment,
+        places: Places,
+        faults: Faults,
+        africas_talking: AfricasTalking,
     ) -> None:
         self._cloud = cloud
         self._deployment = deployment
         self._places = places
         self._faults = faults
+        self._africas_talking = africas_talking
 
     def application(self) -> web.Application:
         """Return the aiohttp application to serve."""
@@ -52,6 +59,7 @@ class FrontDoor:
         app.cleanup_ctx.append(_session)
         app.router.add_get("/_local/functions", self.functions)
         app.router.add_get("/_local/queues", self.queues)
+        app.router.add_get("/_local/sms", self.texts)
         app.router.add_post("/_local/schedules/{logical_id}", self.run_schedule)
         app.router.add_post("/_local/faults", self.break_dependency)
         app.router.add_route("*", r"/_local/{rest:[\s\S]*}", self.unknown)
@@ -65,6 +73,12 @@ class FrontDoor:
     async def queues(self, _request: web.Request) -> web.Response:
         """Say what waits in each queue, is being worked on, and lies in its dead letters."""
         return web.json_response(await asyncio.to_thread(self._queue_depths))
+
+    async def texts(self, request: web.Request) -> web.Response:
+        """Return what the stand-in for Africa's Talking was given to send, newest first."""
+        # A plus that was not encoded comes as a space.
+        phone = request.query.get("phone", "").strip().removeprefix("+")
+        return web.json_response(self._africas_talking.inbox(f"+{phone}" if phone else None))
 
     async def run_schedule(self, request: web.Request) -> web.Response:
         """Invoke what the schedule of this logical id invokes, now."""

@@ -1,7 +1,9 @@
 """What template.yaml is given on this machine, and the secrets that the parameters name."""
 
+import secrets
 import subprocess
 import time
+from dataclasses import dataclass
 
 from fieldgate.tokens import new_signing_key
 from local import template as sam
@@ -10,15 +12,33 @@ from local.stack_settings import StackSettings
 from local.template import ROOT
 
 
-def create_parameters(settings: StackSettings, cloud: Cloud, database_url: str) -> dict[str, str]:
+@dataclass(frozen=True)
+class SmsAccess:
+    """How functions reach the stand-in for Africa's Talking, and it them."""
+
+    url: str
+    api_key: str
+    report_secret: str
+
+
+def create_parameters(
+    settings: StackSettings, cloud: Cloud, database_url: str, cache_url: str, sms: SmsAccess
+) -> dict[str, str]:
     """Put the secrets and keys where functions look for them; return the template's parameters.
 
-    The signing key is made anew. `database_url` is as functions reach it.
+    Keys and secrets are made anew. The addresses are as functions reach them.
     """
     signing_key, public_key = new_signing_key()
     vault = cloud.client("secretsmanager")
     database_secret = vault.create_secret(Name="fieldgate/database", SecretString=database_url)
     signing_secret = vault.create_secret(Name="fieldgate/signing-key", SecretString=signing_key)
+    pepper_secret = vault.create_secret(
+        Name="fieldgate/pepper", SecretString=secrets.token_urlsafe(32)
+    )
+    sms_key_secret = vault.create_secret(Name="fieldgate/sms-key", SecretString=sms.api_key)
+    report_secret = vault.create_secret(
+        Name="fieldgate/delivery-report-secret", SecretString=sms.report_secret
+    )
     jwks_parameter = "/fieldgate/local/jwks"
     cloud.client("ssm").put_parameter(
         Name=jwks_parameter, Value=f'{{"keys": [{public_key}]}}', Type="String"
@@ -26,9 +46,14 @@ def create_parameters(settings: StackSettings, cloud: Cloud, database_url: str) 
     return sam.read_parameters("local") | {
         "DatabaseSecretArn": database_secret["ARN"],
         "SigningKeySecretArn": signing_secret["ARN"],
+        "PepperSecretArn": pepper_secret["ARN"],
         "PublicKeysParameter": jwks_parameter,
+        "CacheUrl": cache_url,
         "TokenIssuer": settings.url,
         "StorageEndpoint": settings.storage_url,
+        "AfricasTalkingUrl": sms.url,
+        "AfricasTalkingKeySecretArn": sms_key_secret["ARN"],
+        "DeliveryReportSecretArn": report_secret["ARN"],
         "CommitSha": current_commit(),
         "BuildDate": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     }

@@ -40,6 +40,8 @@ _DISPOSABLE = {
     "wal_level": "minimal",
     "max_wal_senders": "0",
     "autovacuum": "off",
+    # Races are run with a hundred.
+    "max_connections": "150",
 }
 
 

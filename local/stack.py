@@ -7,6 +7,7 @@ database always belong together.
 import asyncio
 import contextlib
 import json
+import secrets
 import signal
 import sys
 import time
@@ -24,6 +25,7 @@ from fieldgate.db.url import parse_url
 from identity.passwords import hash_password
 from local import template as sam
 from local.accounts import PASSWORD, create_accounts
+from local.africas_talking import AfricasTalking
 from local.claim import claimed, free_port
 from local.cloud import ACCOUNT, SECRET, Cloud, start_cloud
 from local.deploy import Deployment, Places, deploy, invoke, replace_code
@@ -31,7 +33,7 @@ from local.fault_proxy import serve_proxy
 from local.faults import Faults
 from local.front_door import FrontDoor
 from local.layers import build_layers
-from local.parameters import create_parameters
+from local.parameters import SmsAccess, create_parameters
 from local.postgres import start_postgres
 from local.s3_gate import create_gate
 from local.stack_settings import HOST, StackSettings
@@ -71,15 +73,24 @@ async def running(settings: StackSettings) -> AsyncIterator[None]:
             await _serve(stack, gate, settings.port + 1)
             database_url = await _proxy(stack, faults, "database", postgres.url)
             cache_url = await _proxy(stack, faults, "cache", valkey.url)
+        with _step("stand-in for Africa's Talking"):
+            sms_key, report_secret = secrets.token_urlsafe(24), secrets.token_urlsafe(24)
+            report_url = f"{settings.url}/api/v1/otp/delivery-reports/{report_secret}"
+            africas_talking = AfricasTalking(sms_key, report_url, faults)
+            sms_port = free_port(settings)
+            await _serve(stack, africas_talking.application(), sms_port)
+            sms = SmsAccess(f"http://{HOST}:{sms_port}", sms_key, report_secret)
         with _step("deployment of template.yaml, migrations"):
-            parameters = await asyncio.to_thread(create_parameters, settings, cloud, database_url)
+            parameters = await asyncio.to_thread(
+                create_parameters, settings, cloud, database_url, cache_url, sms
+            )
             # In a thread: the migrating function reaches the database through our proxy.
             deployment = await asyncio.to_thread(deploy, cloud, parameters, places)
         with _step("accounts"):
             database = Database(lambda: parse_url(postgres.url, "the local stack"))
             create_accounts(database, hash_password(PASSWORD))
             database.close()
-        front_door = FrontDoor(cloud, deployment, places, faults)
+        front_door = FrontDoor(cloud, deployment, places, faults, africas_talking)
         await _serve(stack, front_door.application(), settings.port)
         _describe(settings, cloud, database_url, cache_url)
         watcher = asyncio.create_task(_follow_sources(cloud, deployment))

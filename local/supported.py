@@ -23,6 +23,7 @@ HONOURED = {
     "AWS::Lambda::LayerVersion": "Content LayerName",
     "AWS::Logs::LogGroup": "LogGroupName RetentionInDays",
     "AWS::S3::Bucket": "BucketName NotificationConfiguration VersioningConfiguration",
+    "AWS::Scheduler::Schedule": "Name ScheduleExpression Target",
     "AWS::SQS::Queue": "MessageRetentionPeriod RedrivePolicy VisibilityTimeout",
     "Custom::SchemaMigration": "Database Migrations RunMigrations ServiceTimeout ServiceToken",
 }
@@ -41,6 +42,7 @@ WITHOUT_EFFECT = {
     "AWS::S3::Bucket": "BucketEncryption CorsConfiguration LifecycleConfiguration "
     "OwnershipControls PublicAccessBlockConfiguration",
     "AWS::S3::BucketPolicy": "Bucket PolicyDocument",
+    "AWS::Scheduler::Schedule": "FlexibleTimeWindow",
     "AWS::SQS::Queue": "SqsManagedSseEnabled",
     "AWS::SQS::QueuePolicy": "PolicyDocument Queues",
 }

@@ -1,5 +1,5 @@
 """What every test may ask for: a real PostgreSQL, a migrated database of its own, a `Database`,
-and the settings and surroundings of a deployed function.
+an empty Valkey, and the settings and surroundings of a deployed function.
 """
 
 import json
@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from pg8000 import dbapi
+from valkey import Valkey
 
 from fieldgate import config, tokens
 from fieldgate.db import engine
@@ -20,6 +21,7 @@ from fieldgate.db.engine import Database
 from fieldgate.db.migrate import migrate
 from fieldgate.db.url import parse_url
 from local.postgres import PostgresServer, start_postgres
+from local.valkey import ValkeyServer, start_valkey
 from tests.support.log import Log, recorded_log
 
 TEMPLATE = "migrated_template"
@@ -64,6 +66,19 @@ def database(database_url: str) -> Iterator[Database]:
 
 
 @pytest.fixture(scope="session")
+def valkey_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ValkeyServer]:
+    with start_valkey(tmp_path_factory.mktemp("valkey"), free_port()) as server:
+        yield server
+
+
+@pytest.fixture
+def valkey(valkey_server: ValkeyServer) -> ValkeyServer:
+    """A server with nothing in it."""
+    empty_valkey(valkey_server.url)
+    return valkey_server
+
+
+@pytest.fixture(scope="session")
 def signing_keys() -> tuple[str, str]:
     """A key pair: the text of JWT_SIGNING_KEY, and the key that JWT_PUBLIC_KEYS lists."""
     return tokens.new_signing_key()
@@ -78,13 +93,21 @@ def log() -> Iterator[Log]:
 
 @pytest.fixture
 def environment(
-    monkeypatch: pytest.MonkeyPatch, signing_keys: tuple[str, str], log: Log
+    monkeypatch: pytest.MonkeyPatch,
+    signing_keys: tuple[str, str],
+    log: Log,
+    valkey: ValkeyServer,
 ) -> Iterator[pytest.MonkeyPatch]:
     """The settings of a deployed function, without a database; set others on what this yields.
 
     Nothing read before is remembered, nor what is read in the test afterwards.
     """
-    for name in ("DATABASE_URL", "ConnectionStrings__fieldgate", "DATABASE_SECRET_ARN"):
+    for name in (
+        "DATABASE_URL",
+        "ConnectionStrings__fieldgate",
+        "DATABASE_SECRET_ARN",
+        "REDIS_URL",
+    ):
         monkeypatch.delenv(name, raising=False)
     for name, value in {
         "ENVIRONMENT": "test",
@@ -92,6 +115,10 @@ def environment(
         "AWS_ACCESS_KEY_ID": "testing",
         "AWS_SECRET_ACCESS_KEY": "testing",
         "AWS_EC2_METADATA_DISABLED": "true",
+        "CACHE_URL": valkey.url,
+        # A busy machine may be slow to answer; that is not what is tested.
+        "CACHE_CONNECT_SECONDS": "5",
+        "CACHE_ANSWER_SECONDS": "5",
         "PEPPER": "a-pepper-for-tests-and-nothing-else",
         "JWT_ISSUER": "https://api.fieldgate.test",
         "JWT_AUDIENCE": "fieldgate-app",
@@ -110,6 +137,12 @@ def live_database(environment: pytest.MonkeyPatch, database_url: str) -> Iterato
     environment.setenv("DATABASE_URL", database_url)
     yield engine.database()
     engine.database().close()
+
+
+def empty_valkey(url: str) -> None:
+    """Forget all that the server at `url` knows; everybody's buckets are full."""
+    with Valkey.from_url(url) as client:
+        client.flushall()
 
 
 def _memory() -> Path | None:

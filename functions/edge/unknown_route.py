@@ -2,6 +2,6 @@
 
 from fieldgate.http import create_app, entry_point
 
-app = create_app("unknown_route", public=True)
+app = create_app("unknown_route", limit=None, public=True)
 
 handler = entry_point(app)

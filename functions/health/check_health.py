@@ -8,7 +8,7 @@ from fieldgate.errors import ConfigurationError, Unavailable
 from fieldgate.http import create_app, entry_point
 from fieldgate.observability import logger
 
-app = create_app("check_health", public=True)
+app = create_app("check_health", limit=None, public=True)
 
 
 @app.get("/health")

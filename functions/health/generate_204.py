@@ -4,7 +4,7 @@ from starlette.responses import Response
 
 from fieldgate.http import create_app, entry_point
 
-app = create_app("generate_204", public=True)
+app = create_app("generate_204", limit=None, public=True)
 
 
 @app.api_route("/generate_204", methods=["GET", "HEAD"])

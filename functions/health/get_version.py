@@ -5,7 +5,7 @@ from starlette.responses import JSONResponse
 from fieldgate.config import Settings, load
 from fieldgate.http import create_app, entry_point
 
-app = create_app("get_version", public=True)
+app = create_app("get_version", limit=None, public=True)
 
 
 class BuildSettings(Settings):

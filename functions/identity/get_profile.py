@@ -10,7 +10,7 @@ from fieldgate.http import Caller, Envelope, create_app, current_caller, entry_p
 from identity import store
 from identity.views import Profile
 
-app = create_app("get_profile")
+app = create_app("get_profile", limit="read")
 
 
 @app.get("/api/v1/auth/me")

@@ -5,7 +5,7 @@ from starlette.responses import JSONResponse
 from fieldgate.http import create_app, entry_point
 from fieldgate.tokens import public_keys
 
-app = create_app("publish_keys", public=True)
+app = create_app("publish_keys", limit=None, public=True)
 
 
 @app.get("/.well-known/jwks.json")

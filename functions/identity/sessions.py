@@ -34,6 +34,10 @@ class SessionSettings(Settings):
     # How long the token just used still gets its successor: for requests that race.
     refresh_reuse_seconds: Annotated[int, Field(ge=0, le=300)] = 30
 
+    @property
+    def reuse_time(self) -> timedelta:
+        return timedelta(seconds=self.refresh_reuse_seconds)
+
     def lifetime(self, profile: Profile) -> timedelta:
         if profile == "mobile":
             return timedelta(days=self.mobile_refresh_token_days)

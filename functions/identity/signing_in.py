@@ -7,46 +7,104 @@ from sqlalchemy import Connection
 from fieldgate import request_id
 from fieldgate.db.engine import Database
 from fieldgate.errors import Forbidden, InvalidCredentials
-from identity import store
-from identity.passwords import MAX_PASSWORD_BYTES, check_password
+from fieldgate.sms.waking import wake_sender
+from identity import session_store, store
+from identity.challenging import OpenedChallenge, open_challenge
+from identity.passwords import MAX_PASSWORD_BYTES, Verdict, check_password
+from identity.phone_numbers import normalise
+from identity.sessions import NewSession
 from identity.store import User
+from identity.strategies import Strategy, strategy_of
 
-_PHONE = re.compile(r"\+[1-9]\d{7,14}", re.ASCII)
+_E164 = re.compile(r"\+[1-9]\d{7,14}", re.ASCII)
 
 
-def sign_in(database: Database, identifier: str, password: str) -> User:
-    """Return the user whose phone (E.164) or e-mail is `identifier` when `password` is right.
+def one_spelling(identifier: str) -> str:
+    """Return the phone (E.164) or e-mail (lower case) that `identifier` is a way to write."""
+    identifier = identifier.strip()
+    if "@" in identifier or _E164.fullmatch(identifier):
+        return identifier.lower()
+    try:
+        return normalise(identifier)
+    except ValueError:
+        return identifier.lower()
 
-    A hash of an older kind is replaced on the way. One read, and at most one transaction.
+
+def sign_in(
+    database: Database, identifier: str, password: str, session: NewSession, *, ip: str
+) -> User | OpenedChallenge:
+    """Return the user known by `identifier` when `password` is right, with `session` begun.
+
+    Where it takes a second factor, a challenge is opened and texted instead. A hash of an older
+    kind is replaced on the way. One read, and when the password is right one transaction.
+
+    Args:
+        database: where users are.
+        identifier: from `one_spelling`.
+        password: as typed.
+        session: the one to begin.
+        ip: whose budget of texts is spent.
 
     Raises:
         InvalidCredentials: unknown user or wrong password, alike.
-        Forbidden: the right password of an account that may not sign in.
+        Forbidden: the right password of an account that may not sign in, or not by password.
+        RateLimited: too many codes were asked for.
 
     """
-    user = database.read(lambda connection: _find(connection, identifier.strip()))
+    user = database.read(lambda connection: _find(connection, identifier))
     if len(password.encode()) > MAX_PASSWORD_BYTES:
-        raise InvalidCredentials("The identifier or the password is wrong.")
+        raise _wrong()
     verdict = check_password(user.password_hash if user else None, password)
     if user is None or not verdict.correct:
-        raise InvalidCredentials("The identifier or the password is wrong.")
-    if user.status != "active":
-        raise Forbidden("This account may not sign in.", code="ACCOUNT_NOT_ACTIVE")
-    if user.two_factor_enabled:
-        # No second factor can be asked for yet, and one factor must not be enough.
-        raise Forbidden("This account needs a second factor.", code="SECOND_FACTOR_NEEDED")
-    if new_hash := verdict.new_hash:
-        database.transact(
-            lambda connection: store.replace_password_hash(connection, user, new_hash),
-            actor=str(user.id),
-            request_id=request_id.current(),
-        )
-    return user
+        raise _wrong()
+    phone = _check_password_suffices(user)
+
+    def begin(connection: Connection) -> OpenedChallenge | None:
+        challenge = None
+        if phone is None:
+            session_store.start_session(connection, user.id, session)
+        else:
+            challenge = open_challenge(
+                connection, phone=phone, purpose="second_factor", user_id=user.id, ip=ip
+            )
+        # After it, as rows are locked in one order everywhere: phone, challenge, user.
+        _keep_password(connection, user, verdict)
+        return challenge
+
+    challenge = database.transact(begin, actor=str(user.id), request_id=request_id.current())
+    if challenge is None:
+        return user
+    wake_sender(challenge.message_id)
+    return challenge
 
 
 def _find(connection: Connection, identifier: str) -> User | None:
     if "\0" in identifier:  # PostgreSQL's text has no such character
         return None
-    if _PHONE.fullmatch(identifier):
+    if _E164.fullmatch(identifier):
         return store.find_by_phone(connection, identifier)
     return store.find_by_email(connection, identifier)
+
+
+def _check_password_suffices(user: User) -> str | None:
+    """Return the phone that a second factor must be sent to, None when the password is enough."""
+    if user.status != "active":
+        raise Forbidden("This account may not sign in.", code="ACCOUNT_NOT_ACTIVE")
+    strategy = strategy_of(user)
+    if strategy is Strategy.AGENT:
+        raise Forbidden("This account signs in by a code sent to its phone.", code="OTP_REQUIRED")
+    if strategy is Strategy.TWO_FACTOR and user.phone is None:
+        raise Forbidden("This account needs a second factor.", code="SECOND_FACTOR_NEEDED")
+    return user.phone if strategy is Strategy.TWO_FACTOR else None
+
+
+def _keep_password(connection: Connection, user: User, verdict: Verdict) -> None:
+    """Refuse when the password was changed since it was checked: all sessions ended then."""
+    if not store.lock_password(connection, user):
+        raise _wrong()
+    if verdict.new_hash:
+        store.replace_password_hash(connection, user, verdict.new_hash)
+
+
+def _wrong() -> InvalidCredentials:
+    return InvalidCredentials("The identifier or the password is wrong.")

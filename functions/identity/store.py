@@ -1,12 +1,31 @@
-"""Every query of the identity domain."""
+"""Every query about users and their roles."""
 
 from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, String, Uuid, cast, func, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    RowMapping,
+    String,
+    Uuid,
+    and_,
+    cast,
+    delete,
+    exists,
+    func,
+    insert,
+    select,
+    true,
+    update,
+)
 from sqlalchemy.dialects.postgresql import ARRAY, aggregate_order_by
 
-from fieldgate.db.tables.identity import role_permissions, user_roles, users
+from fieldgate.db.tables.identity import role_permissions, roles, user_roles, users
+
+ADMIN = "admin"
 
 
 @dataclass(frozen=True)
@@ -19,8 +38,12 @@ class User:
     status: str
     two_factor_enabled: bool
     permission_version: int
+    created_at: datetime
     roles: list[str]
     permissions: list[str]
+
+
+# Users
 
 
 def find_by_phone(connection: Connection, phone: str) -> User | None:
@@ -35,6 +58,53 @@ def find_by_id(connection: Connection, user_id: UUID) -> User | None:
     return _find(connection, users.c.id == user_id)
 
 
+def find_page(
+    connection: Connection, role: str | None, status: str | None, limit: int, offset: int
+) -> tuple[list[User], int]:
+    """Return one page, newest first, and how many there are in all: one round trip for both."""
+    condition: ColumnElement[bool] = true()
+    if role is not None:
+        condition = and_(
+            condition, exists().where(user_roles.c.user_id == users.c.id, user_roles.c.role == role)
+        )
+    if status is not None:
+        condition = and_(condition, users.c.status == status)
+    total = select(func.count().label("total")).select_from(users).where(condition).subquery()
+    rows = (
+        select(*user_columns())
+        .where(condition)
+        .order_by(users.c.created_at.desc(), users.c.id.desc())
+        .limit(limit)
+        .offset(offset)
+        .subquery()
+    )
+    found = connection.execute(
+        select(total.c.total, *rows.c)
+        .select_from(total.outerjoin(rows, true()))
+        .order_by(rows.c.created_at.desc(), rows.c.id.desc())
+    ).mappings()
+    # A page past the end still has the one row that carries the total.
+    everything = found.all()
+    return [user_of(row) for row in everything if row["id"]], everything[0]["total"]
+
+
+def lock_password(connection: Connection, user: User) -> bool:
+    """Keep the user's password as it is until the end of the transaction.
+
+    Returns False when it was changed, or the user blocked, since `user` was read.
+    """
+    found = connection.scalar(
+        select(users.c.id)
+        .where(
+            users.c.id == user.id,
+            users.c.password_hash == user.password_hash,
+            users.c.status == user.status,
+        )
+        .with_for_update(read=True)
+    )
+    return found is not None
+
+
 def replace_password_hash(connection: Connection, user: User, new_hash: str) -> None:
     """Store `new_hash` unless the password was changed since `user` was read."""
     connection.execute(
@@ -44,32 +114,101 @@ def replace_password_hash(connection: Connection, user: User, new_hash: str) -> 
     )
 
 
+def set_two_factor(connection: Connection, user_id: UUID, *, enabled: bool) -> User | None:
+    """Return the user with the choice, or None when they are not active."""
+    row = connection.execute(
+        update(users)
+        .where(users.c.id == user_id, users.c.status == "active")
+        .values(two_factor_enabled=enabled)
+        .returning(*user_columns())
+    )
+    return _one(row.mappings().one_or_none())
+
+
+def set_status(connection: Connection, user_id: UUID, status: str) -> None:
+    connection.execute(update(users).where(users.c.id == user_id).values(status=status))
+
+
+# Roles
+
+
+def lock_roles(connection: Connection) -> set[str]:
+    """Have changes of who is what wait for each other until the end of the transaction.
+
+    Returns the roles that there are.
+    """
+    found = connection.scalars(
+        select(roles.c.name).order_by(roles.c.name).with_for_update(key_share=True)
+    )
+    return set(found)
+
+
+def is_last_admin(connection: Connection, user: User) -> bool:
+    """Say whether nobody would be an active admin without `user`. Needs `lock_roles`."""
+    if user.status != "active" or ADMIN not in user.roles:
+        return False
+    another = exists().where(
+        user_roles.c.role == ADMIN,
+        user_roles.c.user_id == users.c.id,
+        users.c.id != user.id,
+        users.c.status == "active",
+    )
+    return not connection.scalar(select(another))
+
+
+def change_roles(
+    connection: Connection, user_id: UUID, *, taken: set[str], given: set[str]
+) -> None:
+    """Take roles away and give others; what doesn't change is not touched."""
+    if taken:
+        connection.execute(
+            delete(user_roles).where(user_roles.c.user_id == user_id, user_roles.c.role.in_(taken))
+        )
+    if given:
+        rows = [{"user_id": user_id, "role": role} for role in sorted(given)]
+        connection.execute(insert(user_roles).values(rows))
+
+
 def _find(connection: Connection, condition: ColumnElement[bool]) -> User | None:
     """Read a user with roles and permissions, in one round trip."""
-    roles = (
+    row = connection.execute(select(*user_columns()).where(condition)).mappings().one_or_none()
+    return _one(row)
+
+
+def user_columns() -> list[ColumnElement[Any]]:
+    """Return what a `User` is made of, for a statement about `users`."""
+    held = (
         select(func.array_agg(aggregate_order_by(user_roles.c.role, user_roles.c.role)))
         .where(user_roles.c.user_id == users.c.id)
+        .correlate(users)
         .scalar_subquery()
     )
     permissions = (
         select(func.array_agg(role_permissions.c.permission.distinct()))
         .join(user_roles, user_roles.c.role == role_permissions.c.role)
         .where(user_roles.c.user_id == users.c.id)
+        .correlate(users)
         .scalar_subquery()
     )
     none = cast([], ARRAY(String))
-    row = connection.execute(
-        select(
-            users.c.id.cast(Uuid),
-            users.c.name,
-            users.c.phone,
-            users.c.email,
-            users.c.password_hash,
-            users.c.status,
-            users.c.two_factor_enabled,
-            users.c.permission_version,
-            func.coalesce(roles, none).label("roles"),
-            func.coalesce(permissions, none).label("permissions"),
-        ).where(condition)
-    ).one_or_none()
-    return User(**row._mapping) if row else None
+    return [
+        users.c.id.cast(Uuid).label("id"),
+        users.c.name,
+        users.c.phone,
+        users.c.email,
+        users.c.password_hash,
+        users.c.status,
+        users.c.two_factor_enabled,
+        users.c.permission_version,
+        users.c.created_at,
+        func.coalesce(held, none).label("roles"),
+        func.coalesce(permissions, none).label("permissions"),
+    ]
+
+
+def user_of(row: RowMapping) -> User:
+    return User(**{name: row[name] for name in User.__dataclass_fields__})
+
+
+def _one(row: RowMapping | None) -> User | None:
+    return user_of(row) if row else None

@@ -1,10 +1,11 @@
 """What the API shows of a user."""
 
-from typing import Literal, Self
+from typing import Any, Literal, Self
 from uuid import UUID
 
-from fieldgate.http.envelope import ApiModel
+from fieldgate.http.envelope import ApiModel, UtcTime
 from fieldgate.tokens import Subject, issue
+from identity.sessions import NewSession, RefreshToken
 from identity.store import User
 
 
@@ -19,32 +20,43 @@ class Profile(ApiModel):
 
     @classmethod
     def of(cls, user: User) -> Self:
-        return cls(
-            id=user.id,
-            name=user.name,
-            phone=user.phone,
-            email=user.email,
-            roles=user.roles,
-            permissions=sorted(user.permissions),
-            two_factor_enabled=user.two_factor_enabled,
-        )
+        shown: dict[str, Any] = {name: getattr(user, name) for name in cls.model_fields}
+        return cls(**shown | {"permissions": sorted(user.permissions)})
+
+
+class UserView(Profile):
+    """A user, as admins see them."""
+
+    status: Literal["pending", "active", "blocked"]
+    created_at: UtcTime
 
 
 class Tokens(ApiModel):
-    """`expires_in` counts seconds. `refresh_token` is null until sessions exist."""
+    """What a session lives on. `expires_in` counts seconds, of the access token."""
 
     access_token: str
-    refresh_token: str | None
+    refresh_token: str
     token_type: Literal["Bearer"] = "Bearer"  # noqa: S105 a scheme, not a secret
     expires_in: int
     user: Profile
 
     @classmethod
-    def for_user(cls, user: User) -> Self:
-        token = issue(Subject(user.id, user.roles, user.permissions, user.permission_version))
+    def of(cls, user: User, session: NewSession) -> Self:
+        return cls.with_refresh_token(user, session.token)
+
+    @classmethod
+    def with_refresh_token(cls, user: User, refresh_token: RefreshToken) -> Self:
+        subject = Subject(
+            user.id,
+            user.roles,
+            user.permissions,
+            user.permission_version,
+            refresh_token.session_id,
+        )
+        token = issue(subject)
         return cls(
             access_token=token.text,
-            refresh_token=None,
+            refresh_token=refresh_token.text,
             expires_in=int(token.expires_in.total_seconds()),
             user=Profile.of(user),
         )

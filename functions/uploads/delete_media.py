@@ -12,7 +12,7 @@ from fieldgate.storage import originals, published
 from uploads import deleting
 from uploads.ownership import changeable_owner
 
-app = create_app("delete_media")
+app = create_app("delete_media", limit="write")
 
 
 @app.delete("/api/v1/media/{id}", status_code=204)

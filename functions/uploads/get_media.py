@@ -13,7 +13,7 @@ from uploads import store
 from uploads.ownership import visible_owner
 from uploads.views import MediaView
 
-app = create_app("get_media")
+app = create_app("get_media", limit="read")
 
 
 @app.get("/api/v1/media/{id}")

@@ -12,7 +12,7 @@ from uploads.file_rules import Folder
 from uploads.ownership import visible_owner
 from uploads.views import MediaView
 
-app = create_app("list_media")
+app = create_app("list_media", limit="read")
 
 
 class MediaQuery(PageQuery):

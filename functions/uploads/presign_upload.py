@@ -3,18 +3,19 @@
 import base64
 import binascii
 from typing import Annotated
-from uuid import UUID
 
+from fastapi import Depends
 from pydantic import Field, PlainValidator, StrictInt
 
 from fieldgate.db.engine import database
 from fieldgate.http import ApiModel, Caller, Envelope, create_app, entry_point, envelope, require
-from fieldgate.http.envelope import UtcTime
+from fieldgate.http.idempotency import IdempotentRequest, idempotent_request
 from fieldgate.storage import originals
 from uploads.file_rules import Folder, check_photo
 from uploads.presigning import presign_photo
+from uploads.views import PresignedUpload
 
-app = create_app("presign_upload")
+app = create_app("presign_upload", limit="write")
 
 
 def _sha256(value: object) -> bytes:
@@ -37,31 +38,16 @@ class PhotoToUpload(ApiModel):
     sha256: Annotated[bytes, PlainValidator(_sha256, json_schema_input_type=str)] | None = None
 
 
-class PresignedUpload(ApiModel):
-    """The request to make: exactly this method, URL and headers, before `expires_at`."""
-
-    media_id: UUID
-    method: str
-    url: str
-    headers: dict[str, str]
-    expires_at: UtcTime
-
-
 @app.post("/api/v1/uploads/presign", status_code=201)
 async def presign_upload(
-    body: PhotoToUpload, caller: Annotated[Caller, require("media:write")]
+    body: PhotoToUpload,
+    caller: Annotated[Caller, require("media:write")],
+    request: Annotated[IdempotentRequest, Depends(idempotent_request)],
 ) -> Envelope[PresignedUpload]:
     photo = check_photo(body.filename, body.content_type, body.size)
-    media, presigned = presign_photo(
-        database(), originals(), caller.user_id, body.folder, photo, body.sha256
-    )
     return envelope(
-        PresignedUpload(
-            media_id=media.id,
-            method=presigned.method,
-            url=presigned.url,
-            headers=presigned.headers,
-            expires_at=presigned.expires_at,
+        presign_photo(
+            request, database(), originals(), caller.user_id, body.folder, photo, body.sha256
         )
     )
 

@@ -5,7 +5,7 @@ from typing import Literal, Self
 from uuid import UUID
 
 from fieldgate.http.envelope import ApiModel, UtcTime
-from fieldgate.storage import ObjectStorage
+from fieldgate.storage import ObjectStorage, PresignedRequest
 from uploads.file_rules import Folder
 from uploads.store import Media
 
@@ -69,4 +69,24 @@ class MediaView(ApiModel):
             url=variants.web.url if variants.web else None,
             rejected_reason=media.rejected_reason,
             created_at=media.created_at,
+        )
+
+
+class PresignedUpload(ApiModel):
+    """The request to make: exactly this method, URL and headers, before `expires_at`."""
+
+    media_id: UUID
+    method: str
+    url: str
+    headers: dict[str, str]
+    expires_at: UtcTime
+
+    @classmethod
+    def of(cls, media: Media, presigned: PresignedRequest) -> Self:
+        return cls(
+            media_id=media.id,
+            method=presigned.method,
+            url=presigned.url,
+            headers=presigned.headers,
+            expires_at=presigned.expires_at,
         )

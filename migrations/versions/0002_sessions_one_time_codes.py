@@ -43,7 +43,13 @@ BUMP_USER = """
         UPDATE public.users SET permission_version = permission_version + 1
         WHERE id = ANY (ARRAY[
             CASE WHEN TG_OP <> 'INSERT' THEN OLD.user_id END,
-            CASE WHEN TG_OP <> 'DELETE' THEN NEW.user_id END]);
+            CASE WHEN TG_OP <> 'DELETE' THEN NEW.user_id END])
+        -- Once a transaction, however many roles change in it: one event is enough.
+        AND NOT EXISTS (
+            SELECT FROM public.change_log
+            WHERE entity = 'users' AND entity_id = users.id::text
+            AND 'permission_version' = ANY (changed)
+            AND change_log.xmin = pg_current_xact_id()::xid);
         RETURN NULL;
     END $$"""
 BUMP_ROLE = """
@@ -64,9 +70,12 @@ def upgrade() -> None:
     _create_requests()
     _record_sessions()
     _version_permissions()
+    # A page of users, newest first.
+    op.create_index("ix_users_page", "users", [sa.text("created_at DESC"), sa.text("id DESC")])
 
 
 def downgrade() -> None:
+    op.drop_index("ix_users_page", "users")
     op.execute("DROP TRIGGER bump_permission_version ON user_roles")
     op.execute("DROP TRIGGER bump_permission_version ON role_permissions")
     op.execute("DROP FUNCTION bump_permission_version_of_user()")
@@ -193,7 +202,7 @@ def _create_requests() -> None:
         sa.Column("key_hash", sa.LargeBinary(), nullable=False),
         sa.Column("request_hash", sa.LargeBinary(), nullable=False),
         sa.Column("status", sa.Integer(), nullable=False),
-        sa.Column("answer", postgresql.JSONB(), nullable=False),
+        _text("answer"),
         _time("created_at"),
         sa.PrimaryKeyConstraint("scope", "key_hash", name="pk_idempotency_keys"),
     )
@@ -214,7 +223,11 @@ def _record_sessions() -> None:
         "sessions", "record_change", f"AFTER INSERT OR DELETE ON sessions FOR EACH ROW {record}"
     )
     _trigger(
-        "sessions", "record_end", f"AFTER UPDATE OF ended_at ON sessions FOR EACH ROW {record}"
+        "sessions",
+        "record_end",
+        # Not "UPDATE OF ended_at", which is also true where it is set to what it was.
+        "AFTER UPDATE ON sessions FOR EACH ROW"
+        f" WHEN (OLD.ended_at IS DISTINCT FROM NEW.ended_at) {record}",
     )
     _trigger(
         "sessions",

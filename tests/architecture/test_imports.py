@@ -20,8 +20,19 @@ HANDLERS = sorted(
 )
 SOURCES = sorted([*FUNCTIONS.rglob("*.py"), *LAYER.rglob("*.py")])
 # What a function may have loaded before its first event. boto3 costs 110 ms, SQLAlchemy's ORM 50,
-# Pillow 14; each is imported where it is used.
-HEAVY = {"boto3", "botocore", "PIL", "alembic", "africastalking", "requests", "sqlalchemy.orm", "aws_xray_sdk", "firebase_admin"}
+# Pillow 14, valkey 26; each is imported where it is used.
+HEAVY = {
+    "boto3",
+    "botocore",
+    "PIL",
+    "alembic",
+    "africastalking",
+    "requests",
+    "sqlalchemy.orm",
+    "aws_xray_sdk",
+    "firebase_admin",
+    "valkey",
+}
 # The calls that only define something.
 DEFINING_CALLS = {
     *("AliasChoices", "Annotated", "AppKey", "Column", "ConfigDict", "ContextVar", "Depends"),
@@ -39,7 +50,18 @@ DEFINING_CALLS = {
         "JSONB",
         "local",
     ),
-    *("LargeBinary", "in_", "PlainSerializer", "PlainValidator", "desc", "float", "is_", "now", "range", "true"),
+    *(
+        "LargeBinary",
+        "in_",
+        "PlainSerializer",
+        "PlainValidator",
+        "desc",
+        "float",
+        "is_",
+        "now",
+        "range",
+        "true",
+    ),
 }
 
 

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import IO, Any
 
@@ -19,10 +20,14 @@ import boto3
 import httpx
 import pytest
 
-from local.accounts import PASSWORD, PHONES
+from fieldgate.db.engine import Database
+from fieldgate.db.url import parse_url
+from identity.passwords import hash_password
+from local.accounts import PASSWORD
 from local.cloud import ACCOUNT, SECRET
 from local.stack_settings import StackSettings
 from local.template import REGION, ROOT
+from tests.support.people import Person, register
 
 # Not pytest's directory: where we are root, PostgreSQL runs as a user that can't enter that.
 TEST_DATA = ROOT / ".local/tests"
@@ -54,8 +59,12 @@ class Stack:
 
     @contextmanager
     def phone(self, role: str) -> Iterator[httpx.Client]:
-        """Yield a client signed in as the account of a role."""
-        credentials = {"identifier": PHONES[role], "password": PASSWORD}
+        """Yield a client signed in as somebody new with that role, limits and data of their own."""
+        person = Person(PASSWORD, password_hash(), phone=next(_numbers), email=None, roles=[role])
+        database = Database(lambda: parse_url(self.address("database"), "the stack"))
+        register(database, person)
+        database.close()
+        credentials = {"identifier": person.phone, "password": person.password}
         with httpx.Client(base_url=self.url, timeout=30) as client:
             answer = client.post("/api/v1/auth/login", json=credentials)
             token = answer.json()["data"]["accessToken"]
@@ -116,6 +125,13 @@ def _is_free(port: int) -> bool:
     return True
 
 
+@cache
+def password_hash() -> str:
+    return hash_password(PASSWORD)
+
+
+# Each in a range of its own, as the budget of texts goes by the thousand numbers.
+_numbers = (f"+2547{11_001_000 + n * 1_000}" for n in itertools.count())
 _candidates = itertools.count(10_000 + os.getpid() % 1_000 * 20, 2)
 
 

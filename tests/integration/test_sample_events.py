@@ -9,15 +9,26 @@ import pytest
 
 from edge import unknown_route
 from fieldgate.db.engine import Database
-from fieldgate.tokens import Subject, issue
 from health import check_health, generate_204, get_version
-from identity import authorize, get_profile, login, publish_keys
+from identity import (
+    authorize,
+    get_profile,
+    get_user,
+    list_users,
+    login,
+    logout,
+    publish_keys,
+    refresh_tokens,
+    set_two_factor,
+    set_user_roles,
+    set_user_status,
+)
 from identity.passwords import hash_password
 from local import template as sam
 from operations import migrate
 from tests.support.cloudformation import run_cloudformation
 from tests.support.gateway import Handler
-from tests.support.people import Person, register
+from tests.support.people import Person, begin_session, register
 
 EVENTS = Path(__file__).parents[2] / "events"
 SAMPLE_CALLER = UUID("01989f3c-7a5e-7b7e-8a34-52b1c0a9d001")
@@ -26,12 +37,23 @@ HTTP_SAMPLES: dict[str, tuple[Handler, int]] = {
     "login": (login.handler, 200),
     "get_profile": (get_profile.handler, 200),
     "publish_keys": (publish_keys.handler, 200),
+    "logout": (logout.handler, 204),
+    "set_two_factor": (set_two_factor.handler, 200),
+    "list_users": (list_users.handler, 200),
+    "get_user": (get_user.handler, 200),
+    "set_user_roles": (set_user_roles.handler, 200),
+    "set_user_status": (set_user_status.handler, 200),
     "check_health": (check_health.handler, 200),
     "get_version": (get_version.handler, 200),
     "generate_204": (generate_204.handler, 204),
     "unknown_route": (unknown_route.handler, 404),
 }
-OTHER_SAMPLES = {"authorize", "migrate"}
+# In identity/test_code_sample_events.py.
+CODE_SAMPLES = {
+    *("register", "send_otp", "resend_otp", "verify_otp"),
+    *("change_phone", "reset_password", "cleanup_otps"),
+}
+OTHER_SAMPLES = {"authorize", "refresh_tokens", "migrate"} | CODE_SAMPLES
 
 
 def sample(name: str) -> dict[str, Any]:
@@ -90,15 +112,27 @@ def test_the_sample_of_an_unknown_route_is_refused_in_the_envelope(caller: Perso
     assert answer("unknown_route")["body"]["error"]["code"] == "NOT_FOUND"
 
 
-def test_the_authorizer_sample_lets_its_token_in(environment: pytest.MonkeyPatch) -> None:
+def test_the_authorizer_sample_lets_its_token_in(live_database: Database, caller: Person) -> None:
     event = sample("authorize")
-    token = issue(Subject(SAMPLE_CALLER, ["agent"], ["media:read"], 1))
-    event["headers"]["authorization"] = f"Bearer {token.text}"
+    phone = begin_session(live_database, caller)
+    event["headers"]["authorization"] = f"Bearer {phone.access_token}"
 
     said = authorize.handler(event, None)
 
     assert said["isAuthorized"] is True
     assert said["context"]["claims"]["sub"] == str(SAMPLE_CALLER)
+
+
+def test_the_refresh_sample_gets_its_tokens(live_database: Database, caller: Person) -> None:
+    event = sample("refresh_tokens")
+    token = begin_session(live_database, caller).refresh_token
+    event["body"] = event["body"].replace("<refresh token>", token.text)
+
+    said = refresh_tokens.handler(event, None)
+
+    assert said["statusCode"] == 200
+    data = json.loads(said["body"])["data"]
+    assert data["refreshToken"] == token.successor().text
 
 
 def test_the_migration_sample_reports_success(live_database: Database) -> None:

@@ -1,4 +1,4 @@
-"""A monotonic clock that is moved by hand."""
+"""A clock that is moved by hand."""
 
 from types import ModuleType, SimpleNamespace
 from typing import Self
@@ -16,7 +16,8 @@ class Clock:
 
     @classmethod
     def instead_of_time_in(cls, module: ModuleType, monkeypatch: pytest.MonkeyPatch) -> Self:
-        """Have `module`, which uses nothing else of `time`, go by a new clock."""
+        """Have `module`, which only asks `time` what time it is, go by a new clock."""
         clock = cls()
-        monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=clock.monotonic))
+        both = SimpleNamespace(monotonic=clock.monotonic, time=clock.monotonic)
+        monkeypatch.setattr(module, "time", both)
         return clock

@@ -13,14 +13,16 @@ from sqlalchemy import insert, select
 
 from fieldgate.db.engine import Database
 from fieldgate.db.tables import media, users
-from fieldgate.storage import PresignedRequest
+from fieldgate.http.idempotency import IdempotentRequest
 from fieldgate.storage.s3 import S3Storage
 from tests import photos
 from tests.support.s3 import MEDIA, ORIGINALS, LocalS3
 from uploads.file_rules import PHOTO_TYPES, Folder, check_photo
 from uploads.presigning import presign_photo
-from uploads.store import Media
+from uploads.store import Media, find
 
+# A request without Idempotency-Key.
+UNNAMED = IdempotentRequest(scope="", key=None, digest=b"", status=201)
 QUEUE_ARN = "arn:aws:sqs:eu-west-1:123456789012:media-uploaded"
 # The first extension of each type.
 _EXTENSIONS = {kind: extension for extension, kind in reversed(PHOTO_TYPES.items())}
@@ -64,20 +66,25 @@ class Darkroom:
         folder: Folder = Folder.FARMERS,
         size: int | None = None,
         sha256: bytes | None = None,
-    ) -> tuple[Media, PresignedRequest]:
+    ) -> Media:
         """Have a photo presigned; `size` is that of `content` unless told."""
         content = photos.small_jpeg() if content is None else content
         photo = check_photo(
             f"leaf{_EXTENSIONS[content_type]}", content_type, size or max(1, len(content))
         )
-        return presign_photo(self.database, self.originals, self.owner_id, folder, photo, sha256)
+        media_id = presign_photo(
+            UNNAMED, self.database, self.originals, self.owner_id, folder, photo, sha256
+        ).media_id
+        found = self.database.read(lambda connection: find(connection, media_id, self.owner_id))
+        assert found is not None
+        return found
 
     def upload(
         self, content: bytes | None = None, *, content_type: str = "image/jpeg", **announced: Any
     ) -> Media:
         """Announce a photo and store `content` for it, past the signature: it may be a lie."""
         content = photos.small_jpeg() if content is None else content
-        found, _ = self.announce(content, content_type=content_type, **announced)
+        found = self.announce(content, content_type=content_type, **announced)
         self.store(found, content)
         return found
 

@@ -1,13 +1,18 @@
-"""People in a test's database."""
+"""People in a test's database, and their sessions."""
 
 import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 from sqlalchemy import Connection, insert
 
 from fieldgate.db.engine import Database
 from fieldgate.db.tables.identity import user_roles, users
+from identity import session_store, store
+from identity.sessions import NewSession, Profile, RefreshToken
+from identity.views import Tokens
+from tests.support.gateway import authorized
 
 
 @dataclass(frozen=True)
@@ -37,3 +42,36 @@ def register(database: Database, person: Person) -> Person:
 
     database.transact(write, actor="tests")
     return person
+
+
+@dataclass(frozen=True)
+class Phone:
+    """What somebody who is signed in has."""
+
+    access_token: str
+    refresh_token: RefreshToken
+
+    @property
+    def session_id(self) -> uuid.UUID:
+        return self.refresh_token.session_id
+
+    def context(self) -> dict[str, Any]:
+        """Return what the authorizer says of the access token now."""
+        return authorized(f"Bearer {self.access_token}")
+
+    @property
+    def is_refused(self) -> bool:
+        return self.context() == {"failure": "UNAUTHORIZED"}
+
+
+def begin_session(database: Database, person: Person, profile: Profile = "web") -> Phone:
+    """Sign `person` in, past passwords and codes. Needs the fixture `environment`."""
+    session = NewSession.of(profile)
+
+    def begin(connection: Connection) -> store.User | None:
+        session_store.start_session(connection, person.id, session)
+        return store.find_by_id(connection, person.id)
+
+    user = database.transact(begin)
+    assert user is not None
+    return Phone(Tokens.of(user, session).access_token, session.token)

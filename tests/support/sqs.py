@@ -48,8 +48,13 @@ class LocalSqs:
             aws_secret_access_key="test",
         )
 
+    @property
+    def url(self) -> str:
+        """The queue's address, as a setting names it."""
+        return self._url(QUEUE)
+
     def send(self, body: str) -> None:
-        self.client.send_message(QueueUrl=self._url(QUEUE), MessageBody=body)
+        self.client.send_message(QueueUrl=self.url, MessageBody=body)
 
     def receive(self, queue: str = QUEUE) -> dict[str, Any]:
         """Take what is visible, as the event that Lambda would make of it."""
@@ -57,6 +62,7 @@ class LocalSqs:
             QueueUrl=self._url(queue),
             MaxNumberOfMessages=10,
             MessageSystemAttributeNames=["All"],
+            MessageAttributeNames=["All"],
             WaitTimeSeconds=0,
         )
         return {"Records": [self._record(message) for message in found.get("Messages", [])]}
@@ -94,7 +100,10 @@ class LocalSqs:
             "receiptHandle": message["ReceiptHandle"],
             "body": message["Body"],
             "attributes": attributes,
-            "messageAttributes": {},
+            "messageAttributes": {
+                name: {"stringValue": value["StringValue"], "dataType": value["DataType"]}
+                for name, value in message.get("MessageAttributes", {}).items()
+            },
             "md5OfBody": message["MD5OfBody"],
             "eventSource": "aws:sqs",
             "eventSourceARN": f"arn:aws:sqs:{REGION}:{DEFAULT_ACCOUNT_ID}:{QUEUE}",

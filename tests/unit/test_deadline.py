@@ -92,7 +92,7 @@ def test_with_the_time_over_storage_is_not_called(name: str) -> None:
 
 # Requests
 
-app = create_app("deadline", public=True)
+app = create_app("deadline", limit=None, public=True)
 
 
 @app.get("/left")

@@ -8,7 +8,7 @@ import pytest
 
 from fieldgate import deadline, request_id
 from fieldgate.errors import Unavailable
-from fieldgate.queues import RESERVE_SECONDS, PoisonMessage, consume
+from fieldgate.queues import RESERVE_SECONDS, PoisonMessage, consume, send
 from tests.support.gateway import LambdaContext
 from tests.support.log import Log
 from tests.support.sqs import DEAD_LETTERS, MAX_RECEIVES, LocalSqs, run_sqs
@@ -169,6 +169,46 @@ def test_each_message_is_worked_on_and_logged_under_its_own_request_id(
     messages = [record["messageId"] for record in event["Records"]]
     assert seen == messages
     assert [line["request_id"] for line in log.said("message failed")] == messages
+
+
+def test_what_is_sent_is_worked_on_under_the_senders_request_id(sqs: LocalSqs, log: Log) -> None:
+    request_id.adopt("asked-by-a-phone")
+    send(sqs.url, "one")
+    sent = dict(sqs.calls)["SendMessage"]
+    assert "asked-by-a-phone" not in sent["MessageBody"]
+    request_id.adopt("of-this-invocation")
+
+    seen: list[str] = []
+    consume(sqs.receive(), LambdaContext(), lambda _: seen.append(request_id.current()))
+    assert seen == ["asked-by-a-phone"]
+
+
+def test_a_request_id_that_is_none_is_not_taken_from_a_message(sqs: LocalSqs) -> None:
+    sqs.send("one")
+    event = sqs.receive()
+    insane = {"stringValue": "two\nlines", "dataType": "String"}
+    event["Records"][0]["messageAttributes"] = {"request_id": insane}
+    seen: list[str] = []
+    consume(event, LambdaContext(), lambda _: seen.append(request_id.current()))
+    assert seen == [event["Records"][0]["messageId"]]
+
+
+@pytest.mark.parametrize("endpoint", ["refusing", "http://127.0.0.1:1"])
+def test_a_message_that_the_queue_does_not_take_is_unavailable(
+    sqs: LocalSqs, environment: pytest.MonkeyPatch, endpoint: str
+) -> None:
+    if endpoint == "refusing":
+        sqs.refusing = True
+    else:
+        environment.setenv("AWS_ENDPOINT_URL_SQS", endpoint)
+    with pytest.raises(Unavailable):
+        send(sqs.url, "one")
+
+
+def test_nothing_is_sent_after_the_deadline(sqs: LocalSqs) -> None:
+    with deadline.within(0), pytest.raises(Unavailable):
+        send(sqs.url, "one")
+    assert sqs.calls == []
 
 
 def test_the_work_has_the_functions_time_but_for_a_reserve(sqs: LocalSqs) -> None:

@@ -1,35 +1,29 @@
 """Access tokens: what is signed, and the many ways not to get in."""
 
-import base64
 import hashlib
 import hmac
 import json
-import uuid
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import jwt
 import pytest
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fieldgate import config
 from fieldgate.authorizer import TOKEN_MAX_CHARS
-from fieldgate.errors import ConfigurationError, TokenExpired, Unauthorized
-from fieldgate.tokens import Subject, issue, new_signing_key, public_keys, verify
-from tests.support.gateway import authorized
+from fieldgate.errors import TokenExpired, Unauthorized
+from fieldgate.tokens import Subject, issue, new_signing_key, verify
+from identity.sessions import RefreshToken
+from tests.support.forged_tokens import SESSION, USER, Forge, encoded, forger, segment
+from tests.support.gateway import authorized, say_alive
 
-USER = uuid.UUID("018f6f1e-7d3a-7c55-9f3a-0123456789ab")
-SUBJECT = Subject(USER, ["b", "a"], ["media:write", "media:read"], 3)
+SUBJECT = Subject(USER, ["b", "a"], ["media:write", "media:read"], 3, SESSION)
 NOW = datetime.now(UTC)
 
 in_any_test = settings(
     suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=300
 )
-
-type Forge = Callable[..., str]
 
 
 @pytest.fixture(autouse=True)
@@ -48,46 +42,8 @@ def private_key(signing_keys: tuple[str, str]) -> str:
 
 
 @pytest.fixture
-def forge(kid: str, private_key: str) -> Forge:
-    """Sign, with the right key, a good token that was changed: None takes a member away."""
-
-    def forge(headers: dict[str, Any] | None = None, **claims: Any) -> str:
-        seconds = int(NOW.timestamp())
-        good = {
-            "sub": str(USER),
-            "iss": "https://api.fieldgate.test",
-            "aud": "fieldgate-app",
-            "iat": seconds,
-            "nbf": seconds,
-            "exp": seconds + 3600,
-            "jti": "1",
-            "roles": ["agent"],
-            "permissions": ["media:read"],
-        }
-        header = {"alg": "RS256", "kid": kid, "typ": "at+jwt"}
-        return signed(_without_none(header | (headers or {})), _without_none(good | claims))
-
-    def signed(header: dict[str, Any], claims: dict[str, Any]) -> str:
-        algorithm = jwt.algorithms.RSAAlgorithm(jwt.algorithms.RSAAlgorithm.SHA256)
-        key = algorithm.prepare_key(private_key)
-        assert isinstance(key, RSAPrivateKey)
-        text = f"{segment(header)}.{segment(claims)}"
-        signature = algorithm.sign(text.encode(), key)
-        return f"{text}.{encoded(signature)}"
-
-    return forge
-
-
-def _without_none(members: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in members.items() if value is not None}
-
-
-def encoded(content: bytes) -> str:
-    return base64.urlsafe_b64encode(content).rstrip(b"=").decode()
-
-
-def segment(content: Any) -> str:
-    return encoded(json.dumps(content).encode())
+def forge(signing_keys: tuple[str, str]) -> Forge:
+    return forger(signing_keys[0], NOW)
 
 
 def refuse(token: str) -> None:
@@ -103,7 +59,7 @@ def test_an_issued_token_says_who_and_what_they_may() -> None:
     token = issue(SUBJECT)
     claims = verify(token.text)
 
-    assert claims["sub"] == str(USER)
+    assert (claims["sub"], claims["sid"]) == (str(USER), str(SESSION))
     assert claims["roles"] == ["a", "b"]
     assert claims["permissions"] == ["media:read", "media:write"]
     assert claims["pv"] == 3
@@ -125,15 +81,8 @@ def test_the_forged_token_of_these_tests_would_be_good(forge: Forge) -> None:
     assert verify(forge())["sub"] == str(USER)
 
 
-def test_the_lifetime_is_a_setting(environment: pytest.MonkeyPatch) -> None:
-    environment.setenv("ACCESS_TOKEN_MINUTES", "5")
-    config.forget()
-
-    claims = verify(issue(SUBJECT).text)
-    assert claims["exp"] - claims["iat"] == 300
-
-
 def test_the_scheme_may_be_written_in_any_case_and_spaced() -> None:
+    say_alive(SUBJECT)
     token = issue(SUBJECT).text
 
     for header in (f"Bearer {token}", f"bearer {token}", f"BEARER  {token} "):
@@ -244,15 +193,6 @@ def test_the_algorithm_is_not_the_tokens_to_choose(
     refuse(jwt.encode(claims, private_key, algorithm=algorithm, headers=headers))
 
 
-def test_a_foreign_key_is_refused_under_its_own_name_and_under_ours(
-    environment: pytest.MonkeyPatch, kid: str
-) -> None:
-    foreign = json.loads(new_signing_key()[0])
-    for name in (foreign["kid"], kid):
-        environment.setenv("JWT_SIGNING_KEY", json.dumps(foreign | {"kid": name}))
-        refuse(issue(SUBJECT).text)
-
-
 @pytest.mark.parametrize(
     "foreign",
     [
@@ -327,6 +267,20 @@ SECONDS = int(NOW.timestamp())
         {"nbf": None},
         {"iat": None},
         {"jti": None},
+        {"sid": None},
+        {"sid": ""},
+        {"sid": 7},
+        {"sid": "1"},
+        {"sid": "x' OR '1'='1"},
+        {"sid": str(SESSION).upper()},
+        {"sid": f"{{{SESSION}}}"},
+        {"sid": [str(SESSION)]},
+        {"sub": "7"},
+        {"sub": str(USER).upper()},
+        {"pv": None},
+        {"pv": "3"},
+        {"pv": 3.0},
+        {"pv": True},
         {"sub": 7},
         {"jti": 7},
         {"aud": "another-app"},
@@ -372,6 +326,10 @@ def test_a_payload_that_is_no_object_is_refused_even_when_signed(
 
     with pytest.raises(Unauthorized):
         verify(jwt.api_jws.encode(payload, private_key, algorithm="RS256", headers=headers))
+
+
+def test_a_refresh_token_is_no_access_token() -> None:
+    refuse(RefreshToken.first(SESSION).text)
 
 
 def test_another_payload_under_the_same_signature_is_refused(forge: Forge) -> None:
@@ -433,112 +391,3 @@ def test_an_invented_token_is_refused_and_never_an_error(
 def test_no_text_whatever_is_an_error(text: str) -> None:
     assert authorized(text)["failure"] == "UNAUTHORIZED"
     assert authorized(f"Bearer {text}")["failure"] == "UNAUTHORIZED"
-
-
-def test_while_keys_are_rotated_tokens_of_both_are_good(
-    environment: pytest.MonkeyPatch, signing_keys: tuple[str, str]
-) -> None:
-    before = issue(SUBJECT).text
-    following, jwk = new_signing_key()
-    both = {"keys": [json.loads(signing_keys[1]), json.loads(jwk)]}
-
-    # Published first, then signed with, then the old one goes: with no deployment in between.
-    environment.setenv("JWT_PUBLIC_KEYS", json.dumps(both))
-    assert verify(before)
-    environment.setenv("JWT_SIGNING_KEY", following)
-    after = issue(SUBJECT).text
-    assert verify(before)
-    assert verify(after)
-    environment.setenv("JWT_PUBLIC_KEYS", json.dumps({"keys": [json.loads(jwk)]}))
-    assert verify(after)
-    refuse(before)
-
-
-@pytest.mark.parametrize("name", ["JWT_SIGNING_KEY", "JWT_PUBLIC_KEYS", "JWT_ISSUER"])
-def test_a_missing_setting_is_named(environment: pytest.MonkeyPatch, name: str) -> None:
-    token = issue(SUBJECT).text
-    environment.delenv(name)
-    config.forget()
-
-    with pytest.raises(ConfigurationError, match=f"{name} is not set"):
-        verify(issue(SUBJECT).text if name == "JWT_SIGNING_KEY" else token)
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "[]",
-        "1",
-        "null",
-        "x",
-        "{}",
-        '{"keys": []}',
-        '{"keys": 7}',
-        '{"keys": [7]}',
-        '{"keys": [{"kty": "RSA"}]}',
-    ],
-)
-def test_a_key_set_that_is_none_is_named_and_not_shown(
-    environment: pytest.MonkeyPatch, text: str
-) -> None:
-    token = issue(SUBJECT).text
-    environment.setenv("JWT_PUBLIC_KEYS", text)
-
-    with pytest.raises(ConfigurationError) as refusal:
-        verify(token)
-    assert str(refusal.value) == "JWT_PUBLIC_KEYS is not a JSON Web Key Set"
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "x",
-        "[]",
-        "{}",
-        '{"kid": "a"}',
-        '{"kid": "a", "privateKey": "hunter2"}',
-        '{"kid": "a", "privateKey": 7}',
-    ],
-)
-def test_a_signing_key_that_is_none_is_named_and_not_shown(
-    environment: pytest.MonkeyPatch, text: str
-) -> None:
-    environment.setenv("JWT_SIGNING_KEY", text)
-
-    with pytest.raises(ConfigurationError) as refusal:
-        issue(SUBJECT)
-    assert str(refusal.value) == 'JWT_SIGNING_KEY is not {"kid", "privateKey"}'
-
-
-def test_a_shared_secret_in_the_key_set_verifies_nothing(
-    environment: pytest.MonkeyPatch, signing_keys: tuple[str, str], forge: Forge
-) -> None:
-    secret = {"kty": "oct", "kid": "shared", "alg": "HS256", "k": encoded(b"s" * 32)}
-    environment.setenv(
-        "JWT_PUBLIC_KEYS", json.dumps({"keys": [json.loads(signing_keys[1]), secret]})
-    )
-    headers = {"kid": "shared", "typ": "at+jwt"}
-
-    refuse(jwt.encode(verify(forge()), b"s" * 32, algorithm="HS256", headers=headers))
-    assert [key["kty"] for key in public_keys()["keys"]] == ["RSA"]
-
-
-@pytest.fixture
-def careless(environment: pytest.MonkeyPatch, private_key: str, kid: str) -> None:
-    """Put the private key where only public ones belong."""
-    algorithm = jwt.algorithms.RSAAlgorithm(jwt.algorithms.RSAAlgorithm.SHA256)
-    whole = algorithm.to_jwk(algorithm.prepare_key(private_key), as_dict=True)
-    assert "d" in whole
-    environment.setenv("JWT_PUBLIC_KEYS", json.dumps({"keys": [whole | {"kid": kid}]}))
-
-
-@pytest.mark.usefixtures("careless")
-def test_of_a_private_key_in_the_set_only_the_public_part_is_published() -> None:
-    (key,) = public_keys()["keys"]
-
-    assert set(key) == {"kty", "key_ops", "n", "e", "kid", "use", "alg"}
-
-
-@pytest.mark.usefixtures("careless")
-def test_a_private_key_in_the_set_still_verifies() -> None:
-    assert verify(issue(SUBJECT).text)["sub"] == str(USER)

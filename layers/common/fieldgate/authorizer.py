@@ -1,5 +1,6 @@
 """What passes from the authorizer function to the function behind it."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -16,15 +17,21 @@ class AuthorizerContext:
     failure: str | None = None
 
     @classmethod
-    def from_header(cls, authorization: str) -> Self:
-        """Judge the value of an `Authorization` header (RFC 6750: `Bearer <token>`)."""
+    def from_header(
+        cls, authorization: str, check: Callable[[dict[str, Any]], dict[str, Any]]
+    ) -> Self:
+        """Judge the value of an `Authorization` header (RFC 6750: `Bearer <token>`).
+
+        `check` gets the claims of a token that is good by itself; it returns those that hold now,
+        or raises what `fieldgate.tokens.verify` does.
+        """
         from fieldgate.tokens import verify
 
         scheme, _, token = authorization.partition(" ")
         if scheme.lower() != "bearer" or len(token) > TOKEN_MAX_CHARS:
             return cls(failure=Unauthorized.default_code)
         try:
-            return cls(claims=verify(token.strip()))
+            return cls(claims=check(verify(token.strip())))
         except (Unauthorized, Unavailable) as refusal:
             return cls(failure=refusal.code)
 

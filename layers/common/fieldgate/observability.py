@@ -80,14 +80,19 @@ def logger() -> "Logger":
 
 
 def count(metric: str, **dimensions: str) -> None:
-    """Add one to a CloudWatch metric of the namespace `Fieldgate`, by dimensions.
+    """Add one to a CloudWatch metric of the namespace `Fieldgate`, by dimensions."""
+    gauge(metric, 1, **dimensions)
+
+
+def gauge(metric: str, value: float, **dimensions: str) -> None:
+    """Record how many there are, by dimensions: a CloudWatch metric of the namespace `Fieldgate`.
 
     Written at once, as a log line of the embedded metric format: no call, and nothing to lose.
     """
     from aws_lambda_powertools.metrics import MetricUnit, single_metric
 
     with single_metric(
-        metric, MetricUnit.Count, 1, namespace=METRICS_NAMESPACE, default_dimensions=dimensions
+        metric, MetricUnit.Count, value, namespace=METRICS_NAMESPACE, default_dimensions=dimensions
     ):
         pass
 

@@ -4,6 +4,8 @@ A resend repeats the code, a worker that sends it needs nothing but the challeng
 table holds no code. (Seed: WF-INTEG-03, "OTP Verification Flow".)
 """
 
+import hmac
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Annotated, Self
 from uuid import UUID
@@ -49,9 +51,34 @@ def code_for(challenge_id: UUID, phone: str, *, now: datetime | None = None) -> 
         Unavailable: the secret cannot be read.
 
     """
-    fixed = load(OneTimeCodeSettings).otp_fixed_codes.get(phone)
-    if fixed and (now or datetime.now(UTC)).date() <= fixed.until:
-        return fixed.code
+    return _fixed_codes(now).get(phone) or _derived_code(challenge_id)
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """Whether a typed code is right; for the phones of `by_phone`, what stands there counts."""
+
+    right: bool
+    by_phone: dict[str, bool]
+
+
+def judge(challenge_id: UUID, typed: str, *, now: datetime | None = None) -> Judgement:
+    """Compare a typed code with the right one, in constant time, before the phone is known.
+
+    Raises what `code_for` does.
+    """
+    right = hmac.compare_digest(_derived_code(challenge_id), typed)
+    fixed = _fixed_codes(now).items()
+    return Judgement(right, {phone: hmac.compare_digest(code, typed) for phone, code in fixed})
+
+
+def _fixed_codes(now: datetime | None) -> dict[str, str]:
+    today = (now or datetime.now(UTC)).date()
+    fixed = load(OneTimeCodeSettings).otp_fixed_codes
+    return {phone: fixed.code for phone, fixed in fixed.items() if today <= fixed.until}
+
+
+def _derived_code(challenge_id: UUID) -> str:
     digest = keyed_hash("one-time code", challenge_id.bytes)
     # 256 bits over a million values: no value is likelier than another by more than 2^-236.
     return f"{int.from_bytes(digest) % 10**CODE_DIGITS:0{CODE_DIGITS}}"

@@ -1,4 +1,4 @@
-"""Consuming SQS: partial batch failures, and how soon a failed message comes back.
+"""SQS: sending; consuming with partial batch failures, and how soon a failed message comes back.
 
 What a consumer raises decides what becomes of the message. `PoisonMessage` says that no repeat
 will help: the message is made visible at once, so that its few receives are used up in seconds
@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from fieldgate import deadline, request_id
 from fieldgate.config import once
+from fieldgate.errors import Unavailable
 from fieldgate.observability import logger
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
     from mypy_boto3_sqs import SQSClient
+    from mypy_boto3_sqs.type_defs import MessageAttributeValueTypeDef
 
 # With the twelve receives that template.yaml gives a queue, an outage may last for over an hour.
 FIRST_PAUSE_SECONDS = 10
@@ -23,10 +25,31 @@ LONGEST_PAUSE_SECONDS = 900
 # Kept of a function's time for what was begun last (storage: 17 s at worst), the work to be given
 # back (4 s) and the message (6 s).
 RESERVE_SECONDS = 28
+# The message attribute that carries the request id from who sends to who consumes.
+REQUEST_ID = "request_id"
 
 
 class PoisonMessage(Exception):
     """The message itself is wrong; it belongs in the dead-letter queue."""
+
+
+def send(queue_url: str, body: str) -> None:
+    """Put a message on a queue, with the request id in force; waits 3 seconds at most.
+
+    Raises:
+        Unavailable: it was not taken, as far as one can tell.
+
+    """
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    deadline.seconds_left()
+    attributes: dict[str, MessageAttributeValueTypeDef] = {}
+    if current := request_id.current():
+        attributes[REQUEST_ID] = {"DataType": "String", "StringValue": current}
+    try:
+        _client().send_message(QueueUrl=queue_url, MessageBody=body, MessageAttributes=attributes)
+    except (BotoCoreError, ClientError) as error:
+        raise Unavailable("The queue does not take messages right now.") from error
 
 
 def consume(
@@ -34,7 +57,8 @@ def consume(
 ) -> dict[str, list[dict[str, str]]]:
     """Give each message's body to `handle` and report the failed ones back to SQS.
 
-    `handle` may see a message more than once, and must not mind.
+    `handle` may see a message more than once, and must not mind. It works under the request id
+    that the message carries, or else under the message's own id.
 
     Returns:
         `{"batchItemFailures": [...]}`: the messages that SQS is to keep.
@@ -47,7 +71,9 @@ def consume(
     )
 
     def handle_record(record: "SQSRecord") -> None:
-        logger().append_keys(request_id=request_id.adopt(record.message_id))
+        sent = record.message_attributes[REQUEST_ID]
+        carried = sent.string_value if sent else None
+        logger().append_keys(request_id=request_id.adopt(carried, record.message_id))
         try:
             handle(record.body)
         except Exception as error:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 ALGORITHM = "RS256"
 # RFC 9068: keeps any other token we may ever sign from passing as an access token.
 TOKEN_TYPE = "at+jwt"  # noqa: S105 a media type, not a secret
-REQUIRED_CLAIMS = ["sub", "iss", "aud", "exp", "nbf", "iat", "jti"]
+REQUIRED_CLAIMS = ["sub", "sid", "iss", "aud", "exp", "nbf", "iat", "jti", "pv"]
 CLOCK_LEEWAY = timedelta(seconds=5)
 MIN_KEY_BITS = 2048
 
@@ -46,12 +46,13 @@ class TokenSettings(Settings):
 
 @dataclass(frozen=True)
 class Subject:
-    """Who a token is about."""
+    """Who a token is about, and which of their sessions it belongs to."""
 
     user_id: UUID
     roles: Iterable[str]
     permissions: Iterable[str]
     permission_version: int
+    session_id: UUID
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,7 @@ def issue(subject: Subject, *, now: datetime | None = None) -> AccessToken:
     lifetime = timedelta(minutes=settings.access_token_minutes)
     claims = {
         "sub": str(subject.user_id),
+        "sid": str(subject.session_id),
         "iss": settings.jwt_issuer,
         "aud": settings.jwt_audience,
         "iat": now,
@@ -81,6 +83,12 @@ def issue(subject: Subject, *, now: datetime | None = None) -> AccessToken:
     headers = {"kid": kid, "typ": TOKEN_TYPE}
     text = jwt.encode(claims, private_key, algorithm=ALGORITHM, headers=headers)
     return AccessToken(text, lifetime)
+
+
+def check_signing() -> None:
+    """Raise what `issue` raises when it can't sign, before something is done for good."""
+    load(TokenSettings)
+    _signing_key(_setting("JWT_SIGNING_KEY"))
 
 
 def verify(token: str) -> dict[str, Any]:
@@ -112,6 +120,7 @@ def verify(token: str) -> dict[str, Any]:
             options={"require": REQUIRED_CLAIMS, "strict_aud": True},
         )
         lifetime = claims["exp"] - claims["iat"]
+        _check_ids(claims)
     except jwt.ExpiredSignatureError:
         raise TokenExpired("The access token has expired.") from None
     except _UNREADABLE:
@@ -183,6 +192,15 @@ def _public_keys(text: str) -> "dict[str, RSAPublicKey]":
         if key.key_id and isinstance(public, RSAPublicKey):
             found[key.key_id] = public
     return found
+
+
+def _check_ids(claims: dict[str, Any]) -> None:
+    """Raise ValueError when they are not as `issue` writes them."""
+    for name in ("sub", "sid"):
+        if str(UUID(str(claims[name]))) != claims[name]:
+            raise ValueError(name)
+    if type(claims["pv"]) is not int:
+        raise ValueError("pv")
 
 
 def _jwk(kid: str, key: "RSAPublicKey") -> dict[str, Any]:

@@ -39,7 +39,7 @@ def test_the_keys_made_sign_and_verify(tmp_path: Path, environment: pytest.Monke
     environment.setenv("JWT_SIGNING_KEY", private.read_text())
     environment.setenv("JWT_PUBLIC_KEYS", public.read_text())
     config.forget()
-    subject = tokens.Subject(uuid4(), [], [], 1)
+    subject = tokens.Subject(uuid4(), [], [], 1, uuid4())
     token = tokens.issue(subject).text
     assert tokens.verify(token)["sub"] == str(subject.user_id)
     assert jwt.get_unverified_header(token)["kid"] == json.loads(private.read_text())["kid"]

@@ -14,10 +14,12 @@ from fieldgate.storage.s3 import S3Storage
 from fieldgate.storage.settings import Place
 from fieldgate.storage.sigv4 import Credentials
 from local.faults import FaultMode
+from tests.conftest import free_port
 from tests.support.s3 import MEDIA, ORIGINALS, LocalS3
 
 PHOTO = b"\xff\xd8 a photo"
 HOUR = timedelta(hours=1)
+KEYS = Credentials("key", "secret")
 ODD_KEYS = ["farmers/a b+c%20&d=e?f#g.jpg", "uploads/mkulima-ñandú-農夫.jpg", "uploads/%2F%00.jpg"]
 
 
@@ -212,8 +214,15 @@ def test_an_answer_cut_in_the_middle_is_worth_another_try() -> None:
         serving = threading.Thread(target=cut, args=[server])
         serving.start()
         place = Place(ORIGINALS, "eu-west-1", endpoint, endpoint, path_style=True)
-        storage = S3Storage(place, Credentials("key", "secret"))
+        storage = S3Storage(place, KEYS)
 
         with pytest.raises(Unavailable):
             storage.read("farmers/a.jpg", max_bytes=10)
         serving.join()
+
+
+def test_storage_that_refuses_connections_is_worth_another_try() -> None:
+    nobody = f"http://127.0.0.1:{free_port()}"
+    storage = S3Storage(Place(ORIGINALS, "eu-west-1", nobody, nobody, path_style=True), KEYS)
+    with pytest.raises(Unavailable):
+        storage.read("farmers/a.jpg", max_bytes=10)

@@ -118,7 +118,7 @@ def test_the_links_work_signed_and_only_so_and_never_show_the_original(
 
 
 def test_a_pending_media_has_no_links(caller: dict[str, Any], darkroom: Darkroom) -> None:
-    media, _ = darkroom.announce()
+    media = darkroom.announce()
     data = get(caller, media.id).data
     assert (data["state"], data["url"]) == ("pending", None)
     assert data["variants"] == {"web": None, "ai": None}
@@ -237,7 +237,7 @@ def test_with_the_database_down_it_is_a_503(
 
 
 def test_a_page_is_newest_first_and_counted(caller: dict[str, Any], darkroom: Darkroom) -> None:
-    made = [str(darkroom.announce()[0].id) for _ in range(5)]
+    made = [str(darkroom.announce().id) for _ in range(5)]
     newest_first = made[::-1]
     first, second, third = (listed(caller, f"page={page}&pageSize=2") for page in (1, 2, 3))
     assert [item["id"] for item in first.data] == newest_first[:2]
@@ -324,7 +324,7 @@ def test_a_query_that_is_not_the_contracts_is_a_400(
 def test_the_folder_narrows_the_page_and_its_count(
     caller: dict[str, Any], darkroom: Darkroom
 ) -> None:
-    clients, _ = darkroom.announce(folder=Folder.CLIENTS)
+    clients = darkroom.announce(folder=Folder.CLIENTS)
     darkroom.announce(folder=Folder.FARMERS)
     answer = listed(caller, "folder=clients")
     assert [item["id"] for item in answer.data] == [str(clients.id)]
@@ -338,7 +338,7 @@ def test_one_sees_ones_own_only_and_an_admin_all(
     admin: dict[str, Any],
     darkroom: Darkroom,
 ) -> None:
-    media, _ = darkroom.announce()
+    media = darkroom.announce()
     assert [item["id"] for item in listed(caller).data] == [str(media.id)]
     assert listed(stranger).data == []
     assert listed(stranger).json()["pagination"]["total"] == 0
@@ -408,7 +408,7 @@ def test_deleting_twice_is_a_404(caller: dict[str, Any], ready: Media) -> None:
 def test_a_media_that_was_never_uploaded_can_be_deleted(
     caller: dict[str, Any], darkroom: Darkroom
 ) -> None:
-    media, _ = darkroom.announce()
+    media = darkroom.announce()
     assert delete(caller, media.id).status == 204
     assert row_of(darkroom.database, media.id) is None
 

@@ -11,15 +11,19 @@ from uuid import UUID, uuid4
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from sqlalchemy import Connection, delete, select, update
 from sqlalchemy.exc import IntegrityError
 
 from fieldgate.db.engine import Database
+from fieldgate.db.tables import media
+from fieldgate.db.tables.requests import idempotency_keys
 from fieldgate.storage.s3 import S3Storage
+from local.valkey import ValkeyServer
 from tests import photos
-from tests.conftest import free_port
+from tests.conftest import empty_valkey, free_port
 from tests.support.database import count_statements
 from tests.support.gateway import Answer, call, signed_in
-from tests.support.media import all_rows, put, row_of, sha256
+from tests.support.media import UNNAMED, all_rows, put, row_of, sha256
 from tests.support.s3 import ORIGINALS, LocalS3, refusal
 from uploads import presign_upload
 from uploads.file_rules import PHOTO_TYPES, DeclaredPhoto, Folder
@@ -45,9 +49,12 @@ def caller(deployed: Database, owner_id: UUID) -> dict[str, Any]:
     return signed_in(owner_id, permissions=["media:write"])
 
 
-def presign(caller: dict[str, Any] | None, **changes: Any) -> Answer:
+def presign(caller: dict[str, Any] | None, *, key: str | None = None, **changes: Any) -> Answer:
     content = {name: value for name, value in (GOOD | changes).items() if value is not ...}
-    return call(presign_upload.handler, "POST", PATH, content=content, authorizer=caller)
+    headers = {"Idempotency-Key": key} if key else {}
+    return call(
+        presign_upload.handler, "POST", PATH, headers=headers, content=content, authorizer=caller
+    )
 
 
 def refused(answer: Answer, status: int, code: str) -> Any:
@@ -118,6 +125,57 @@ def test_every_folder_of_the_contract_is_open(caller: dict[str, Any], folder: Fo
 
 def test_the_same_request_twice_makes_two_media(caller: dict[str, Any]) -> None:
     assert presign(caller).data["mediaId"] != presign(caller).data["mediaId"]
+
+
+# The same request again
+
+
+def test_with_a_key_the_same_request_is_one_media_and_one_answer(
+    caller: dict[str, Any], deployed: Database, s3: LocalS3
+) -> None:
+    first, second = (presign(caller, key="a", sha256=DIGEST.hexdigest()) for _ in range(2))
+    assert (second.status, second.data) == (201, first.data)
+    assert second.headers["idempotency-replayed"] == "true"
+    assert len(all_rows(deployed)) == 1
+    assert put(second.data, PHOTO).status_code == 200
+
+
+def let_answers_expire(database: Database) -> None:
+    """Write into the first answers that their URLs have ended."""
+
+    def expire(connection: Connection) -> None:
+        answer = json.loads(connection.scalars(select(idempotency_keys.c.answer)).one())
+        answer |= {"url": "https://ended.example.org", "expiresAt": "2026-01-10T10:00:00.000Z"}
+        connection.execute(update(idempotency_keys).values(answer=json.dumps(answer)))
+
+    database.transact(expire)
+
+
+def test_when_the_first_url_has_ended_the_same_media_gets_another(
+    caller: dict[str, Any], deployed: Database, s3: LocalS3
+) -> None:
+    first = presign(caller, key="a", sha256=DIGEST.hexdigest()).data
+    let_answers_expire(deployed)
+    second = presign(caller, key="a", sha256=DIGEST.hexdigest()).data
+    assert second["mediaId"] == first["mediaId"]
+    assert datetime.fromisoformat(second["expiresAt"]) > datetime.now(UTC)
+    assert put(second, PHOTO).status_code == 200
+    assert list(s3.stored(ORIGINALS)) == [f"farmers/{first['mediaId']}.jpg"]
+
+
+def test_when_the_media_is_deleted_by_then_it_is_gone(
+    caller: dict[str, Any], deployed: Database
+) -> None:
+    presign(caller, key="a")
+    let_answers_expire(deployed)
+    deployed.transact(lambda connection: connection.execute(delete(media)))
+    refused(presign(caller, key="a"), 410, "GONE")
+
+
+def test_a_key_costs_two_round_trips(caller: dict[str, Any], deployed: Database) -> None:
+    with count_statements(deployed) as traffic:
+        assert presign(caller, key="a").status == 201
+    assert traffic.round_trips == 4
 
 
 # The signed request
@@ -403,7 +461,7 @@ def test_with_the_database_down_it_is_a_503_and_nothing_is_signed(
 
 
 def test_whatever_the_name_the_object_is_named_by_us(
-    caller: dict[str, Any], deployed: Database
+    caller: dict[str, Any], deployed: Database, valkey: ValkeyServer
 ) -> None:
     stems = st.text() | st.from_regex(r"[\w .'()-]{1,40}", fullmatch=True)
 
@@ -412,6 +470,7 @@ def test_whatever_the_name_the_object_is_named_by_us(
     @example("leaf", ".jpg", Folder.FARMERS)
     def check(stem: str, extension: str, folder: Folder) -> None:
         content_type = PHOTO_TYPES.get(extension, "image/jpeg")
+        empty_valkey(valkey.url)  # the caller may send more than these
         answer = presign(caller, filename=stem + extension, contentType=content_type, folder=folder)
         if answer.status != 201:
             assert (answer.status, answer.error["code"]) in {
@@ -434,4 +493,4 @@ def test_a_row_that_the_database_refuses_for_another_reason_is_not_taken_for_a_l
 ) -> None:
     impossible = DeclaredPhoto("leaf.jpg", ".jpg", "image/jpeg", size=0)
     with pytest.raises(IntegrityError):
-        presign_photo(database, originals, owner_id, Folder.FARMERS, impossible, None)
+        presign_photo(UNNAMED, database, originals, owner_id, Folder.FARMERS, impossible, None)

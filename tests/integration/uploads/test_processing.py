@@ -438,7 +438,7 @@ def test_only_a_photo_is_claimed(darkroom: Darkroom) -> None:
 
 
 def test_an_event_before_the_object_is_there_leaves_the_media_pending(darkroom: Darkroom) -> None:
-    media, _ = darkroom.announce()
+    media = darkroom.announce()
     process(darkroom, media)
     assert darkroom.row(media)["state"] == "pending"
     darkroom.store(media, photos.small_jpeg())

@@ -19,14 +19,14 @@ from fieldgate.http import (
 from tests.support.gateway import call, signed_in
 from tests.support.log import Log
 
-USER = uuid.uuid4()
+USER, SESSION = uuid.uuid4(), uuid.uuid4()
 
 
 class Thing(ApiModel):
     size: int
 
 
-app = create_app("things")
+app = create_app("things", limit=None)
 
 
 @app.get("/things")
@@ -61,7 +61,7 @@ def test_a_route_is_private_unless_its_app_is_public() -> None:
 
 
 def test_a_public_app_asks_for_no_token() -> None:
-    public = create_app("public", public=True)
+    public = create_app("public", limit=None, public=True)
 
     @public.get("/things")
     async def things() -> Envelope[str]:
@@ -71,10 +71,11 @@ def test_a_public_app_asks_for_no_token() -> None:
 
 
 def test_a_signed_in_caller_gets_in_with_roles_and_permissions() -> None:
-    context = signed_in(USER, roles=["agent"], permissions=["media:read"])
+    context = signed_in(USER, roles=["agent"], permissions=["media:read"], session_id=SESSION)
 
     assert call(handler, "GET", "/me", authorizer=context).data == {
         "user_id": str(USER),
+        "session_id": str(SESSION),
         "roles": ["agent"],
         "permissions": ["media:read"],
     }
@@ -129,13 +130,16 @@ def test_what_the_authorizer_reports_is_answered_in_the_envelope(
     [
         {},
         {"sub": str(USER)},
-        {"sub": "7", "roles": [], "permissions": []},
-        {"sub": None, "roles": [], "permissions": []},
-        {"sub": str(USER), "roles": "admin", "permissions": []},
-        {"sub": str(USER), "roles": [], "permissions": "things:write"},
-        {"sub": str(USER), "roles": [], "permissions": [1]},
-        {"sub": str(USER), "roles": [], "permissions": {"things:write": True}},
-        {"sub": str(USER), "roles": None, "permissions": None},
+        {"sub": str(USER), "roles": [], "permissions": []},
+        {"sid": "7", "sub": str(USER), "roles": [], "permissions": []},
+        {"sid": None, "sub": str(USER), "roles": [], "permissions": []},
+        {"sid": str(SESSION), "sub": "7", "roles": [], "permissions": []},
+        {"sid": str(SESSION), "sub": None, "roles": [], "permissions": []},
+        {"sid": str(SESSION), "sub": str(USER), "roles": "admin", "permissions": []},
+        {"sid": str(SESSION), "sub": str(USER), "roles": [], "permissions": "things:write"},
+        {"sid": str(SESSION), "sub": str(USER), "roles": [], "permissions": [1]},
+        {"sid": str(SESSION), "sub": str(USER), "roles": [], "permissions": {"things:write": True}},
+        {"sid": str(SESSION), "sub": str(USER), "roles": None, "permissions": None},
     ],
 )
 def test_claims_of_another_shape_are_no_caller(claims: dict[str, Any]) -> None:
@@ -167,7 +171,7 @@ def test_a_route_added_by_a_router_is_private_too() -> None:
     async def routed() -> Envelope[str]:
         return envelope("seen")
 
-    private = create_app("routed")
+    private = create_app("routed", limit=None)
     private.include_router(router)
 
     assert call(entry_point(private), "GET", "/routed").status == 401

@@ -22,7 +22,7 @@ class Note(ApiModel):
     text: str
 
 
-app = create_app("notes", public=True)
+app = create_app("notes", limit=None, public=True)
 
 
 @app.post("/notes")
@@ -182,7 +182,7 @@ def test_the_limit_holds_where_nothing_reads_the_body() -> None:
 
 
 def test_an_app_may_take_more_or_less() -> None:
-    small = create_app("small", public=True, max_body_bytes=10)
+    small = create_app("small", limit=None, public=True, max_body_bytes=10)
 
     assert_refused(call(entry_point(small), "POST", "/", body="x" * 11))
 

@@ -60,7 +60,7 @@ async def falling_file() -> Any:
 
 
 # A limit that lets the parser see what the standard one refuses by size.
-app = create_app("orders", public=True, max_body_bytes=1_000_000)
+app = create_app("orders", limit=None, public=True, max_body_bytes=1_000_000)
 
 
 @app.post("/orders", status_code=201)

@@ -9,10 +9,11 @@ from moto import mock_aws
 
 from fieldgate.tokens import Subject, issue
 from identity import authorize, get_profile
-from tests.support.gateway import authorized, call, http_event, signed_in
+from tests.support.gateway import authorized, call, http_event, say_alive, signed_in
 from tests.support.log import Log
 
 USER = uuid.uuid4()
+SUBJECT = Subject(USER, [], [], 1, uuid.uuid4())
 
 
 @pytest.mark.parametrize("headers", [None, {}, {"authorization": ""}])
@@ -37,7 +38,8 @@ def test_roles_and_permissions_reach_the_function_behind(environment: pytest.Mon
 
 
 def test_the_check_is_logged_without_the_token(environment: pytest.MonkeyPatch, log: Log) -> None:
-    token = issue(Subject(USER, [], [], 1)).text
+    token = issue(SUBJECT).text
+    say_alive(SUBJECT)
     authorized(f"Bearer {token}")
     authorized("Bearer no")
 
@@ -49,7 +51,7 @@ def test_the_check_is_logged_without_the_token(environment: pytest.MonkeyPatch, 
 
 
 def test_keys_that_cannot_be_read_are_503_in_the_envelope(environment: pytest.MonkeyPatch) -> None:
-    token = issue(Subject(USER, [], [], 1)).text
+    token = issue(SUBJECT).text
     environment.delenv("JWT_PUBLIC_KEYS")
     environment.setenv("JWT_PUBLIC_KEYS_PARAMETER", "/keys")
 
@@ -64,10 +66,11 @@ def test_keys_are_read_from_a_parameter(environment: pytest.MonkeyPatch) -> None
     import boto3
 
     keys = json.loads(os.environ["JWT_PUBLIC_KEYS"])
-    token = issue(Subject(USER, [], [], 1)).text
+    token = issue(SUBJECT).text
     environment.delenv("JWT_PUBLIC_KEYS")
     environment.setenv("JWT_PUBLIC_KEYS_PARAMETER", "/keys")
 
+    say_alive(SUBJECT)
     with mock_aws():
         boto3.client("ssm").put_parameter(Name="/keys", Value=json.dumps(keys), Type="String")
         assert authorized(f"Bearer {token}")["claims"]["sub"] == str(USER)

@@ -19,7 +19,7 @@ def published() -> Answer:
 
 
 def test_a_stranger_can_verify_our_tokens_with_it(environment: pytest.MonkeyPatch) -> None:
-    token = issue(Subject(uuid.UUID(int=1), ["agent"], [], 1)).text
+    token = issue(Subject(uuid.UUID(int=1), ["agent"], [], 1, uuid.UUID(int=2))).text
 
     keys = jwt.PyJWKSet.from_dict(published().json())
     key = keys[jwt.get_unverified_header(token)["kid"]]

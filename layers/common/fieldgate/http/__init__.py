@@ -3,6 +3,7 @@
 from fieldgate.http.app import create_app, entry_point
 from fieldgate.http.caller import Caller, current_caller, require
 from fieldgate.http.envelope import ApiModel, Envelope, Page, PageQuery, envelope, page
+from fieldgate.http.limits import client_ip, limit_identifier
 
 __all__ = [
     "ApiModel",
@@ -10,10 +11,12 @@ __all__ = [
     "Envelope",
     "Page",
     "PageQuery",
+    "client_ip",
     "create_app",
     "current_caller",
     "entry_point",
     "envelope",
+    "limit_identifier",
     "page",
     "require",
 ]

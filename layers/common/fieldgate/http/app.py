@@ -2,22 +2,21 @@
 
 import asyncio
 import threading
-from collections.abc import Callable, Coroutine
-from functools import cache
+from collections.abc import Callable
+from functools import cache, partial
 from typing import Any
 
-from fastapi import Depends, FastAPI, Request
+from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.routing import APIRoute
 from mangum import Mangum
 from starlette.exceptions import HTTPException
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse
 
 from fieldgate import deadline
 from fieldgate.errors import FieldgateError
 from fieldgate.http import failures
-from fieldgate.http.caller import caller_of, current_caller
 from fieldgate.http.edge import Edge
+from fieldgate.http.limits import LimitClass, limit_request
 from fieldgate.observability import traced
 
 # Nothing is begun later than this in a request. What was begun by then ends within the function's
@@ -29,22 +28,26 @@ _of_this_thread = threading.local()
 type LambdaHandler = Callable[[dict[str, Any], Any], dict[str, Any]]
 
 
-def create_app(title: str, *, public: bool = False, max_body_bytes: int = 64 * 1024) -> FastAPI:
+def create_app(
+    title: str,
+    *,
+    limit: LimitClass | None,
+    public: bool = False,
+    max_body_bytes: int = 64 * 1024,
+) -> FastAPI:
     """Make the app of one function.
 
-    Every route of it needs a signed-in caller unless `public`. Around the routes stand, in this
-    order: request id, security headers, body limit, error mapping, caller, validation. (CORS is
-    the gateway's: docs/decisions/0005-cors-at-the-gateway.md.)
+    Every route of it needs a signed-in caller unless `public`. `limit` is the class of its rate
+    limit (see limits.py): the caller's, or on public routes the network address's, and a public
+    route then calls `limit_identifier` as well. None is for what monitors ask.
+
+    Around the routes stand, in this order: request id, security headers, caller, rate limit, body
+    limit, error mapping, validation. (CORS is the gateway's:
+    docs/decisions/0005-cors-at-the-gateway.md.)
     """
-    app = FastAPI(
-        title=title,
-        openapi_url=None,
-        redirect_slashes=False,
-        dependencies=[] if public else [Depends(current_caller)],
-    )
-    if not public:
-        app.router.route_class = _CallerFirst
-    app.add_middleware(Edge, max_body_bytes=max_body_bytes)
+    app = FastAPI(title=title, openapi_url=None, redirect_slashes=False)
+    admit = partial(limit_request, limit=limit, public=public)
+    app.add_middleware(Edge, admit=admit, max_body_bytes=max_body_bytes)
     app.add_exception_handler(FieldgateError, _answer)
     app.add_exception_handler(RequestValidationError, _answer)
     app.add_exception_handler(HTTPException, _answer)
@@ -67,19 +70,6 @@ def entry_point(app: FastAPI) -> LambdaHandler:
             return adapter()(event, context)
 
     return handler
-
-
-class _CallerFirst(APIRoute):
-    """Asks who is calling before the body is parsed, which FastAPI does before any dependency."""
-
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        answer = super().get_route_handler()
-
-        async def answer_caller(request: Request) -> Response:
-            caller_of(request)
-            return await answer(request)
-
-        return answer_caller
 
 
 def _event_loop() -> asyncio.AbstractEventLoop:

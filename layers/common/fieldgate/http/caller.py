@@ -17,6 +17,7 @@ class Caller(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     user_id: UUID = Field(alias="sub")
+    session_id: UUID = Field(alias="sid")
     roles: frozenset[str]
     permissions: frozenset[str]
 

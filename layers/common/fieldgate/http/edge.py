@@ -1,11 +1,15 @@
 """The outermost layer of every app: what must be true of each answer, whatever happened."""
 
+from collections.abc import Callable
+
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from fieldgate import request_id
 from fieldgate.errors import PayloadTooLarge
 from fieldgate.http import failures
+from fieldgate.http.limits import limit_headers
 from fieldgate.observability import logger
 
 # An API that serves JSON only: nothing may be framed, sniffed, cached or referred from.
@@ -19,10 +23,14 @@ SECURITY_HEADERS = {
 
 
 class Edge:
-    """ASGI middleware: correlation id, security headers, body limit, sanitised 500s."""
+    """ASGI middleware: correlation id, headers, who is let in, body limit, sanitised 500s.
 
-    def __init__(self, app: ASGIApp, max_body_bytes: int) -> None:
+    `admit` raises for a request that is not to be let in; nothing of the body is looked at before.
+    """
+
+    def __init__(self, app: ASGIApp, admit: Callable[[Request], None], max_body_bytes: int) -> None:
         self.app = app
+        self.admit = admit
         self.max_body_bytes = max_body_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -45,12 +53,13 @@ class Edge:
                 started = True
                 headers = MutableHeaders(scope=message)
                 headers[request_id.HEADER] = correlation_id
-                for name, value in SECURITY_HEADERS.items():
+                for name, value in (SECURITY_HEADERS | limit_headers(scope)).items():
                     headers.setdefault(name, value)
                 logger().info("request answered", extra={"status_code": message["status"]})
             await send(message)
 
         try:
+            self.admit(Request(scope))
             await self.app(scope, await self._limited(receive), dressed_send)
         except Exception as error:  # noqa: BLE001 none may reach the client as it is
             if started:

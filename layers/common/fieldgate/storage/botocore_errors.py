@@ -21,7 +21,13 @@ def translated(what: str) -> Iterator[None]:
 
     Raises Unavailable before anything is called when the work's deadline is over.
     """
-    from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError, IncompleteReadError
+    from botocore.exceptions import (
+        BotoCoreError,
+        ClientError,
+        ConnectionError,  # noqa: A004 botocore's: could not connect
+        HTTPClientError,
+        IncompleteReadError,
+    )
 
     seconds_left()
     try:
@@ -30,7 +36,7 @@ def translated(what: str) -> Iterator[None]:
         code = str(error.response.get("Error", {}).get("Code", ""))
         status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
         raise storage_fault(what, code, status) from error
-    except (HTTPClientError, IncompleteReadError) as error:
+    except (ConnectionError, HTTPClientError, IncompleteReadError) as error:
         # Connection refused, cut or timed out, before or while reading the answer.
         raise unavailable() from error
     except BotoCoreError as error:

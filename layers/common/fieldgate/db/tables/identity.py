@@ -36,6 +36,7 @@ users = Table(
     CheckConstraint("status IN ('pending', 'active', 'blocked')", name="status"),
 )
 Index("uq_users_email", func.lower(users.c.email), unique=True)
+Index("ix_users_page", users.c.created_at.desc(), users.c.id.desc())
 
 roles = Table(
     "roles",

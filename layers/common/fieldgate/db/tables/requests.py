@@ -1,7 +1,6 @@
 """What keeps requests within their limits, and repeated ones from being done again."""
 
 from sqlalchemy import Column, DateTime, Index, Integer, LargeBinary, Table, Text
-from sqlalchemy.dialects.postgresql import JSONB
 
 from fieldgate.db.tables.base import METADATA, time_column
 
@@ -13,7 +12,7 @@ idempotency_keys = Table(
     Column("key_hash", LargeBinary, primary_key=True),
     Column("request_hash", LargeBinary, nullable=False),
     Column("status", Integer, nullable=False),
-    Column("answer", JSONB, nullable=False),  # what the envelope held
+    Column("answer", Text, nullable=False),  # JSON: what the envelope held
     time_column("created_at"),
 )
 Index("ix_idempotency_keys_created_at", idempotency_keys.c.created_at)

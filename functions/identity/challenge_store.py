@@ -1,0 +1,233 @@
+"""Every query about sending one-time codes, in SQL as it is sent (for checking: code_store).
+
+Each decision that can be raced is one statement. Its parts see one snapshot of the database, so
+what others change meanwhile must be met on a locked row: in INSERT ... ON CONFLICT DO UPDATE, in
+UPDATE ... WHERE, and in SELECT ... FOR UPDATE, which all read the row anew once they have its lock.
+
+Locks are taken in one order, so that nobody waits in a circle: the phone's row, the counters by
+key, the challenge, the user. Each part draws its rows from the part before for that reason.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, text
+
+from identity.budgets import TEXTS_KEY
+
+# Spends a text's budgets. RETURNING old is what was used before, read under the row's lock; what
+# is more than allowed, the caller rolls back.
+_SPENT = """
+    phone_spent AS (
+        INSERT INTO otp_phones AS known (phone, sent_at) VALUES (:phone, ARRAY[now()])
+        ON CONFLICT (phone) DO UPDATE SET
+            sent_at = ARRAY(
+                SELECT at FROM unnest(known.sent_at) AS at
+                WHERE at > now() - interval '1 day') || now(),
+            updated_at = now()
+        RETURNING coalesce(old.sent_at, '{}') AS sent_at
+    ),
+    counters_spent AS (
+        INSERT INTO otp_counters AS counter (key, window_start, used)
+        SELECT key, date_trunc(split_part(key, ':', 1), now(), 'UTC'),
+            -- A text that nobody gets costs nothing.
+            CASE WHEN key = :texts_key AND wanted.kind IS NULL THEN 0 ELSE 1 END
+        FROM phone_spent, wanted, unnest(CAST(:keys AS text[])) AS key
+        ORDER BY key
+        ON CONFLICT (key, window_start) DO UPDATE SET used = counter.used + excluded.used
+        RETURNING key, coalesce(old.used, 0) AS used
+    ),
+    budgets AS (
+        SELECT (SELECT sent_at FROM phone_spent) AS sent_at,
+            (SELECT jsonb_object_agg(key, used) FROM counters_spent) AS used
+    )"""
+
+# One of `owners_phone` and `user_id` is null. `wanted` decides who is texted what; for a number
+# that nobody has, all else is done as for any other, so that neither answer nor time tell.
+_OPEN = f"""
+    WITH wanted AS (
+        SELECT person.id AS user_id, CASE
+            WHEN :purpose = 'register' AND person.id IS NULL THEN 'code'
+            WHEN :purpose = 'register' THEN 'already_registered'
+            WHEN person.status IS DISTINCT FROM 'active' THEN NULL
+            WHEN :purpose = 'login' AND person.two_factor_enabled THEN 'password_first'
+            ELSE 'code' END AS kind
+        FROM (SELECT) AS one LEFT JOIN users AS person
+            ON person.phone = :owners_phone OR person.id = CAST(:user_id AS uuid)
+    ),
+    {_SPENT},
+    challenge AS (
+        INSERT INTO otp_challenges (id, phone, purpose, user_id, expires_at)
+        SELECT CAST(:id AS uuid), :phone, :purpose,
+            CASE WHEN wanted.kind = 'code' THEN wanted.user_id END,
+            now() + CAST(:lifetime AS interval)
+        FROM budgets, wanted
+        RETURNING id, expires_at
+    ),
+    registration AS (
+        INSERT INTO registrations (challenge_id, name, email, password_hash)
+        SELECT challenge.id, :name, :email, :password_hash FROM challenge, wanted
+        WHERE :purpose = 'register' AND wanted.kind = 'code'
+    ),
+    message AS (
+        INSERT INTO sms_messages (challenge_id, phone, kind)
+        SELECT challenge.id, :phone, wanted.kind FROM challenge, wanted
+        WHERE wanted.kind IS NOT NULL
+        RETURNING id
+    )
+    SELECT now() AS now, budgets.sent_at, budgets.used, challenge.expires_at,
+        (SELECT id FROM message) AS message_id
+    FROM budgets, challenge"""  # noqa: S608 made of constants
+
+_RESEND = f"""
+    WITH wanted AS (
+        SELECT min(kind) AS kind FROM sms_messages WHERE challenge_id = CAST(:id AS uuid)
+    ),
+    {_SPENT},
+    challenge AS (
+        UPDATE otp_challenges SET sends = sends + 1
+        FROM budgets
+        WHERE id = CAST(:id AS uuid) AND verified_at IS NULL AND attempts < :max_attempts
+            AND sends < :max_sends AND expires_at > now()
+        RETURNING id, expires_at
+    ),
+    message AS (
+        INSERT INTO sms_messages (challenge_id, phone, kind)
+        SELECT challenge.id, :phone, wanted.kind FROM challenge, wanted
+        WHERE wanted.kind IS NOT NULL
+        RETURNING id
+    )
+    SELECT now() AS now, budgets.sent_at, budgets.used, challenge.expires_at,
+        (SELECT id FROM message) AS message_id
+    FROM budgets LEFT JOIN challenge ON true"""  # noqa: S608 made of constants
+
+_OPEN_STILL = """
+    SELECT phone, sends, expires_at, now() AS now FROM otp_challenges
+    WHERE id = CAST(:id AS uuid) AND verified_at IS NULL AND attempts < :max_attempts
+        AND expires_at > now()"""
+
+_DELETE = """
+    DELETE FROM {table} WHERE ctid = ANY (ARRAY(
+        SELECT ctid FROM {table} WHERE {old} LIMIT :batch FOR UPDATE SKIP LOCKED))"""
+# What nobody will ask about again. Registrations and texts go with their challenge.
+OLD_ROWS = {
+    "otp_challenges": "created_at < now() - interval '7 days'",
+    "otp_phones": "updated_at < now() - interval '2 days'",
+    "otp_counters": "window_start < now() - interval '2 days'",
+    "idempotency_keys": "created_at < now() - interval '1 day'",
+    "rate_limits": "full_at < now() - interval '1 hour'",
+}
+
+
+@dataclass(frozen=True)
+class Registration:
+    """What becomes a user once the number is proved."""
+
+    name: str
+    email: str | None
+    password_hash: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class NewChallenge:
+    """`user_id` is whose it is, where that doesn't follow from `phone` (E.164)."""
+
+    id: UUID
+    phone: str
+    purpose: str
+    user_id: UUID | None
+    lifetime: timedelta
+    registration: Registration | None
+
+
+@dataclass(frozen=True)
+class Spent:
+    """What a text spent: how much was used before it, by counter, and when the phone got others.
+
+    `expires_at` is null when there was no such challenge to send again.
+    """
+
+    now: datetime
+    sent_at: Sequence[datetime]
+    used: Mapping[str, int]
+    expires_at: datetime | None
+    message_id: UUID | None
+
+
+@dataclass(frozen=True)
+class OpenStill:
+    """A challenge that a code may still be sent for."""
+
+    phone: str
+    sends: int
+    expires_at: datetime
+    now: datetime
+
+
+def open_challenge(
+    connection: Connection, challenge: NewChallenge, counters: Sequence[str]
+) -> Spent:
+    """Spend the budgets and open a challenge, for its user or else for who has its phone.
+
+    What was spent too much is for the caller to judge, and to roll back.
+    """
+    registration = challenge.registration
+    row = connection.execute(
+        text(_OPEN),
+        {
+            "id": challenge.id,
+            "phone": challenge.phone,
+            "purpose": challenge.purpose,
+            "user_id": challenge.user_id,
+            "owners_phone": None if challenge.user_id else challenge.phone,
+            "lifetime": challenge.lifetime,
+            "keys": list(counters),
+            "texts_key": TEXTS_KEY,
+            "name": registration and registration.name,
+            "email": registration and registration.email,
+            "password_hash": registration and registration.password_hash,
+        },
+    ).mappings()
+    return Spent(**row.one())
+
+
+def find_open(connection: Connection, challenge_id: UUID, max_attempts: int) -> OpenStill | None:
+    row = connection.execute(
+        text(_OPEN_STILL), {"id": challenge_id, "max_attempts": max_attempts}
+    ).mappings()
+    found = row.one_or_none()
+    return OpenStill(**found) if found else None
+
+
+def send_again(
+    connection: Connection,
+    challenge_id: UUID,
+    phone: str,
+    counters: Sequence[str],
+    *,
+    max_attempts: int,
+    max_sends: int,
+) -> Spent:
+    """Spend the budgets and have the challenge's text sent once more, if it is open still."""
+    row = connection.execute(
+        text(_RESEND),
+        {
+            "id": challenge_id,
+            "phone": phone,
+            "max_attempts": max_attempts,
+            "max_sends": max_sends,
+            "keys": list(counters),
+            "texts_key": TEXTS_KEY,
+        },
+    ).mappings()
+    return Spent(**row.one())
+
+
+def delete_old(connection: Connection, table: str, batch: int) -> int:
+    """Delete up to `batch` rows that `OLD_ROWS` calls old, none that others hold; say how many."""
+    statement = _DELETE.format(table=table, old=OLD_ROWS[table])
+    deleted: Any = connection.execute(text(statement), {"batch": batch})
+    return int(deleted.rowcount)

@@ -1,0 +1,260 @@
+"""Every query about checking one-time codes, in SQL as it is sent.
+
+As in `challenge_store` each decision is one statement whose parts see one snapshot, what may have
+changed is met on locked rows, and locks are taken in the same order: phone, challenge, user.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, RowMapping, text
+
+from identity.sessions import NewSession
+from identity.store import User
+
+# One try of a code. `gate` locks the phone, so that the checks of all its challenges come one after
+# another; whether the code is right was found out before, in constant time, and is only read here.
+_TRIED = """
+    gate AS (
+        SELECT challenge.id, challenge.phone, challenge.purpose, challenge.user_id,
+            ARRAY(
+                SELECT at FROM unnest(known.failed_at) AS at WHERE at > now() - interval '1 day'
+            ) AS failed_at,
+            coalesce(
+                CAST(CAST(:right_by_phone AS jsonb) ->> challenge.phone AS boolean),
+                CAST(:right AS boolean)
+            ) AND challenge.purpose = ANY (CAST(:purposes AS text[]))
+            AND (challenge.user_id IS NOT NULL OR registration.challenge_id IS NOT NULL)
+            AND (CAST(:caller_id AS uuid) IS NULL OR challenge.user_id = CAST(:caller_id AS uuid))
+            AS wins
+        FROM otp_challenges AS challenge
+        JOIN otp_phones AS known ON known.phone = challenge.phone
+        LEFT JOIN registrations AS registration ON registration.challenge_id = challenge.id
+        WHERE challenge.id = CAST(:id AS uuid)
+        FOR UPDATE OF known
+    ),
+    tried AS (
+        UPDATE otp_challenges AS challenge
+        SET attempts = challenge.attempts + 1, verified_at = CASE WHEN gate.wins THEN now() END
+        FROM gate
+        WHERE challenge.id = gate.id AND cardinality(gate.failed_at) < :max_failures
+            AND challenge.verified_at IS NULL AND challenge.attempts < :max_attempts
+            AND challenge.expires_at > now()
+        RETURNING challenge.id, challenge.phone, challenge.user_id,
+            challenge.verified_at IS NOT NULL AS won
+    ),
+    failed AS (
+        UPDATE otp_phones AS known SET failed_at = gate.failed_at || now(), updated_at = now()
+        FROM tried, gate
+        WHERE known.phone = gate.phone AND NOT tried.won
+    )"""
+_TRY_COLUMNS = """
+    now() AS now, gate.failed_at, gate.purpose,
+    tried.id IS NOT NULL AS compared, coalesce(tried.won, false) AS won"""
+_TRY_TABLES = "(SELECT) AS one LEFT JOIN gate ON true LEFT JOIN tried ON true"
+
+# Giving a role raises the version of the user's permissions (trigger), after the statement: hence
+# the sum.
+_SIGN_IN = f"""
+    WITH {_TRIED},
+    created AS (
+        INSERT INTO users (phone, name, email, password_hash)
+        SELECT tried.phone, registration.name, CASE WHEN NOT EXISTS (
+                SELECT FROM users WHERE lower(email) = lower(registration.email)
+            ) THEN registration.email END, registration.password_hash
+        FROM tried JOIN registrations AS registration ON registration.challenge_id = tried.id
+        WHERE tried.won
+        ON CONFLICT (phone) DO NOTHING
+        RETURNING *
+    ),
+    granted AS (
+        INSERT INTO user_roles (user_id, role)
+        SELECT id, CAST(:registration_role AS text) FROM created
+        RETURNING user_id, role
+    ),
+    owner AS (
+        SELECT person.* FROM tried JOIN users AS person ON person.id = tried.user_id
+        WHERE tried.won FOR SHARE OF person
+    ),
+    winner AS (
+        SELECT * FROM created
+        UNION ALL
+        SELECT owner.* FROM owner, gate
+        WHERE owner.phone = gate.phone AND owner.status = 'active'
+            -- Two factors may have been asked for since the code was sent.
+            AND (gate.purpose = 'second_factor' OR NOT owner.two_factor_enabled)
+    ),
+    roles AS (
+        SELECT role FROM user_roles WHERE user_id = (SELECT id FROM winner)
+        UNION ALL SELECT role FROM granted
+    ),
+    session AS (
+        INSERT INTO sessions (id, user_id, profile, current_hash, expires_at)
+        SELECT CAST(:session_id AS uuid), winner.id, :profile, CAST(:token_hash AS bytea),
+            now() + CAST(:lifetime AS interval)
+        FROM winner
+    )
+    SELECT {_TRY_COLUMNS}, (SELECT status FROM owner) AS owner_status, winner.id, winner.name,
+        winner.phone, winner.email, winner.status, winner.two_factor_enabled, winner.created_at,
+        winner.permission_version + (SELECT count(*) FROM granted) AS permission_version,
+        ARRAY(SELECT role FROM roles ORDER BY role) AS roles,
+        ARRAY(SELECT DISTINCT permission FROM role_permissions JOIN roles USING (role))
+            AS permissions
+    FROM {_TRY_TABLES} LEFT JOIN winner ON true"""  # noqa: S608 made of constants
+
+_CHANGE_PHONE = f"""
+    WITH {_TRIED},
+    changed AS (
+        UPDATE users SET phone = tried.phone FROM tried
+        WHERE users.id = tried.user_id AND users.status = 'active' AND tried.won
+        RETURNING users.id
+    )
+    SELECT {_TRY_COLUMNS}, EXISTS (SELECT FROM changed) AS changed
+    FROM {_TRY_TABLES}"""  # noqa: S608 made of constants
+
+_TRY_FOR_PASSWORD = f"""
+    WITH {_TRIED}
+    SELECT {_TRY_COLUMNS}, tried.user_id, tried.phone
+    FROM {_TRY_TABLES}"""  # noqa: S608 made of constants
+
+_REPLACE_HASH = """
+    WITH changed AS (
+        UPDATE users SET password_hash = :password_hash
+        WHERE id = CAST(:user_id AS uuid) AND phone = :phone AND status = 'active'
+        RETURNING id
+    ),
+    -- Who proved the old password has not proved this one. Their phone is locked by the try.
+    voided AS (
+        UPDATE otp_challenges SET expires_at = now()
+        FROM changed
+        WHERE otp_challenges.user_id = changed.id AND otp_challenges.phone = :phone
+            AND otp_challenges.verified_at IS NULL AND otp_challenges.expires_at > now()
+    ),
+    ended AS (
+        UPDATE sessions SET ended_at = now(), end_reason = 'password_changed'
+        FROM changed
+        WHERE sessions.user_id = changed.id AND sessions.ended_at IS NULL
+        RETURNING sessions.id
+    )
+    SELECT EXISTS (SELECT FROM changed) AS changed, ARRAY(SELECT id FROM ended) AS ended"""
+
+
+@dataclass(frozen=True)
+class Try:
+    """A code that was typed for a challenge, and whether it is right.
+
+    `right_by_phone` overrules `right` for the phones in it. `caller_id`, if given, is whose
+    challenge it must be.
+    """
+
+    challenge_id: UUID
+    right: bool
+    right_by_phone: Mapping[str, bool]
+    purposes: Sequence[str]
+    max_attempts: int
+    max_failures: int
+    caller_id: UUID | None = None
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        return {
+            "id": self.challenge_id,
+            "right": self.right,
+            "right_by_phone": json.dumps(dict(self.right_by_phone)),
+            "purposes": list(self.purposes),
+            "max_attempts": self.max_attempts,
+            "max_failures": self.max_failures,
+            "caller_id": self.caller_id,
+        }
+
+
+@dataclass(frozen=True)
+class Tried:
+    """What came of it.
+
+    `failed_at` are the phone's failed checks of the day before this one; None when there is no such
+    challenge. `compared`: the challenge was open and the budget not used up. `won`: and the code
+    was right.
+    """
+
+    now: datetime
+    failed_at: Sequence[datetime] | None
+    purpose: str | None
+    compared: bool
+    won: bool
+
+
+@dataclass(frozen=True)
+class SignedIn:
+    """`user` has the session, if any; `owner_status` is that of the user the challenge was for."""
+
+    tried: Tried
+    user: User | None
+    owner_status: str | None
+
+
+def sign_in(
+    connection: Connection, attempt: Try, session: NewSession, registration_role: str
+) -> SignedIn:
+    """Check the code, and if it is right make the account it is for, or find it, and a session.
+
+    Raises:
+        sqlalchemy.exc.IntegrityError: the registration's e-mail was taken at this moment.
+
+    """
+    row = _one(
+        connection,
+        _SIGN_IN,
+        attempt,
+        registration_role=registration_role,
+        session_id=session.token.session_id,
+        profile=session.profile,
+        token_hash=session.token.hash,
+        lifetime=session.lifetime,
+    )
+    columns = User.__dataclass_fields__.keys() - {"password_hash"}
+    user = User(**{name: row[name] for name in columns}, password_hash=None) if row["id"] else None
+    return SignedIn(_tried(row), user, row["owner_status"])
+
+
+def change_phone(connection: Connection, attempt: Try) -> tuple[Tried, bool]:
+    """Check the code, and if it is right give its user the challenge's phone; say whether.
+
+    Raises:
+        sqlalchemy.exc.IntegrityError: another user has it.
+
+    """
+    row = _one(connection, _CHANGE_PHONE, attempt)
+    return _tried(row), bool(row["changed"])
+
+
+def try_for_password(connection: Connection, attempt: Try) -> tuple[Tried, UUID | None, str | None]:
+    """Check the code; return whose password it may replace, and the phone that was proved."""
+    row = _one(connection, _TRY_FOR_PASSWORD, attempt)
+    return _tried(row), row["user_id"], row["phone"]
+
+
+def set_password(
+    connection: Connection, user_id: UUID, phone: str, password_hash: str
+) -> list[UUID] | None:
+    """Replace the password of an active user with that phone still, and end every session.
+
+    Returns the sessions that were alive, or None when there is no such user.
+    """
+    row = connection.execute(
+        text(_REPLACE_HASH),
+        {"user_id": user_id, "phone": phone, "password_hash": password_hash},
+    ).one()
+    return list(row.ended) if row.changed else None
+
+
+def _one(connection: Connection, statement: str, attempt: Try, **more: Any) -> RowMapping:
+    return connection.execute(text(statement), attempt.parameters | more).mappings().one()
+
+
+def _tried(row: RowMapping) -> Tried:
+    return Tried(**{name: row[name] for name in Tried.__dataclass_fields__})

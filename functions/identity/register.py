@@ -1,0 +1,58 @@
+"""POST /api/v1/auth/register: an account-to-be, and a code to the phone that makes it one."""
+
+from functools import partial
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from fieldgate.db.engine import database
+from fieldgate.http import (
+    ApiModel,
+    Envelope,
+    client_ip,
+    create_app,
+    entry_point,
+    envelope,
+    limit_identifier,
+)
+from fieldgate.http.idempotency import IdempotentRequest, idempotent_request
+from identity.challenge_store import Registration
+from identity.challenge_view import ChallengeView
+from identity.challenging import open_challenge
+from identity.passwords import hash_password
+from identity.phone_numbers import PhoneNumber
+from identity.request_types import Email, Name, NewPassword
+from identity.sending import challenge
+
+app = create_app("register", limit="auth", public=True)
+
+
+class NewAccount(ApiModel):
+    """Nothing else: whoever names roles or a status for themselves is refused (ApiModel)."""
+
+    phone: PhoneNumber
+    name: Name
+    password: NewPassword
+    email: Email | None = None
+
+
+@app.post("/api/v1/auth/register", status_code=202)
+async def register(
+    account: NewAccount,
+    request: Request,
+    once: Annotated[IdempotentRequest, Depends(idempotent_request)],
+) -> Envelope[ChallengeView]:
+    limit_identifier(request, account.phone)
+    # For a number that has an account as well: the time must not tell.
+    password_hash = hash_password(account.password.get_secret_value())
+    open_ = partial(
+        open_challenge,
+        phone=account.phone,
+        purpose="register",
+        ip=client_ip(request),
+        registration=Registration(account.name, account.email, password_hash),
+    )
+    return envelope(challenge(lambda work: once.transact(database(), work, ChallengeView), open_))
+
+
+handler = entry_point(app)

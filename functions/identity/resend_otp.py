@@ -1,0 +1,33 @@
+"""POST /api/v1/otp/resend: the same code again, for a text that didn't arrive."""
+
+from uuid import UUID
+
+from fastapi import Request
+
+from fieldgate import request_id
+from fieldgate.db.engine import database
+from fieldgate.http import ApiModel, Envelope, client_ip, create_app, entry_point, envelope
+from identity.challenge_view import ChallengeView
+from identity.challenging import send_again
+from identity.sending import challenge
+
+app = create_app("resend_otp", limit="auth", public=True)
+
+
+class Missing(ApiModel):
+    challenge_id: UUID
+
+
+@app.post("/api/v1/otp/resend", status_code=202)
+async def resend_otp(missing: Missing, request: Request) -> Envelope[ChallengeView]:
+    # No bucket of the challenge's: the phone's pause between two texts is longer than one's.
+    ip = client_ip(request)
+    return envelope(
+        challenge(
+            lambda work: database().transact(work, request_id=request_id.current()),
+            lambda connection: send_again(connection, missing.challenge_id, ip=ip),
+        )
+    )
+
+
+handler = entry_point(app)

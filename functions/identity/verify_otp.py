@@ -1,0 +1,29 @@
+"""POST /api/v1/otp/verify: from a right code to tokens."""
+
+from uuid import UUID
+
+from fieldgate.db.engine import database
+from fieldgate.http import ApiModel, Envelope, create_app, entry_point, envelope
+from identity.request_types import Code
+from identity.sessions import NewSession, Profile
+from identity.verifying import sign_in_by_code
+from identity.views import Tokens
+
+app = create_app("verify_otp", limit="auth", public=True)
+
+
+class Proof(ApiModel):
+    challenge_id: UUID
+    code: Code
+    profile: Profile = "web"
+
+
+@app.post("/api/v1/otp/verify")
+async def verify_otp(proof: Proof) -> Envelope[Tokens]:
+    # No bucket of the challenge's: it has five tries in all, and the sixth is to be told so (410).
+    session = NewSession.of(proof.profile)
+    user = sign_in_by_code(database(), proof.challenge_id, proof.code, session)
+    return envelope(Tokens.of(user, session))
+
+
+handler = entry_point(app)
