@@ -106,7 +106,7 @@ def refuse_overspent(
     budget, free_at = max(until.items(), key=lambda item: item[1])
     if free_at > now:
         # The key's second word is the kind: its value would name a person.
-        count("OtpSendRefused", Budget=":".join(budget.split(":")[:2]))
+        count("OtpSendRefused", budget=":".join(budget.split(":")[:2]))
         raise rate_limited("Too many codes were asked for.", free_at - now)
 
 

@@ -24,7 +24,7 @@ def clean_up(database: Database) -> dict[str, int]:
             deleted[table] += rows
             if rows < BATCH:
                 break
-        gauge("RowsCleanedUp", deleted[table], Table=table)
+        gauge("RowsCleanedUp", deleted[table], table=table)
     logger().info("cleaned up", extra={"deleted": deleted})
     return deleted
 

@@ -6,9 +6,10 @@
 | `user:{id}`                  | version of their permissions, or `inactive`  | 30 s   |
 | `permissions:{id}:{version}` | roles and permissions, as JSON               | 10 min |
 
-Whoever ends a session or changes a user says so here after the commit. A look into the database
-that raced with the change may put the older state back, and a change past our functions is said by
-nobody: so states live for `STATE_SECONDS`. Permissions may live longer, as their key has a version.
+Whoever ends a session or changes a user says so here after the commit, and a look into the database
+that raced with the change doesn't overwrite it. A change past our functions is said by nobody, or
+to a cache that is down: so states live for `STATE_SECONDS`. Permissions may live longer, as their
+key has a version.
 """
 
 import json
@@ -75,7 +76,8 @@ def _from_database(claims: dict[str, Any]) -> dict[str, Any]:
         lambda connection: session_store.find_with_session(connection, user_id, session_id)
     )
     states = {f"session:{session_id}": ALIVE if alive else ENDED, f"user:{user_id}": _state(user)}
-    cache.set_many(states, STATE_SECONDS)
+    # What was said since we looked is newer.
+    cache.set_many(states, STATE_SECONDS, only_new=True)
     if user is None or user.status != "active" or not alive:
         raise Unauthorized("The session has ended.")
     if user.permission_version > claims["pv"]:

@@ -145,7 +145,7 @@ def _check(tried: Tried) -> None:
             raise rate_limited("Too many wrong codes were typed.", free_at - tried.now)
     if not tried.compared:
         raise gone()
-    count("OtpVerified" if tried.won else "OtpWrong", Purpose=str(tried.purpose))
+    count("OtpVerified" if tried.won else "OtpWrong", purpose=str(tried.purpose))
     if not tried.won:
         raise InvalidCredentials("The code is wrong.")
 

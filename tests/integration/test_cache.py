@@ -50,6 +50,17 @@ def test_what_is_set_is_found_and_nothing_else() -> None:
     assert cache.get_many(["a", "b", "c"]) == {"a": "1", "b": "\N{SNOWMAN} \r\n"}
 
 
+@pytest.mark.parametrize("where", ["valkey", "this process"])
+def test_what_is_there_stays_for_who_asks_so(where: str, environment: pytest.MonkeyPatch) -> None:
+    if where == "this process":
+        environment.delenv("CACHE_URL")
+    cache.set_many({"a": "1"}, 30)
+
+    cache.set_many({"a": "2", "b": "2"}, 30, only_new=True)
+
+    assert cache.get_many(["a", "b"]) == {"a": "1", "b": "2"}
+
+
 def test_what_is_deleted_is_gone() -> None:
     cache.set_many({"a": "1", "b": "2"}, 30)
     cache.delete("a", "never set")

@@ -49,12 +49,13 @@ def get_many(keys: Iterable[str]) -> dict[str, str]:
     return {key: value for key, value in zip(wanted, found, strict=True) if value is not None}
 
 
-def set_many(values: Mapping[str, str], seconds: int) -> None:
-    """Keep `values` for so many seconds, in one round trip."""
-    commands = [("SET", key, value, "EX", str(seconds)) for key, value in values.items()]
-    if _in_one_trip(commands) is None:
+def set_many(values: Mapping[str, str], seconds: int, *, only_new: bool = False) -> None:
+    """Keep `values` for so many seconds, in one round trip; `only_new` leaves what is there."""
+    how = ["EX", str(seconds), *(["NX"] if only_new else [])]
+    if _in_one_trip([("SET", key, value, *how) for key, value in values.items()]) is None:
         for key, value in values.items():
-            _kept_here().set(key, value, seconds)
+            if not (only_new and _kept_here().get(key)):
+                _kept_here().set(key, value, seconds)
 
 
 def delete(*keys: str) -> None:

@@ -112,4 +112,4 @@ def test_what_was_deleted_is_measured(
     fill(live_database, "otp_challenges", "8 days", 3)
     clean_up()
     written = capsys.readouterr().out
-    assert '"Table":"otp_challenges","RowsCleanedUp":[3.0]' in written
+    assert '"table":"otp_challenges","RowsCleanedUp":[3.0]' in written

@@ -6,7 +6,10 @@ from sqlalchemy import select
 from fieldgate.db.engine import Database
 from fieldgate.db.tables.sessions import sessions
 from fieldgate.errors import Unauthorized
+from identity import refresh_tokens
 from identity.refreshing import refresh
+from tests.support.gateway import call
+from tests.support.parallel import at_once
 from tests.support.people import Person, begin_session, register
 from tests.support.racing import race
 
@@ -26,6 +29,20 @@ def test_the_same_token_many_times_at_once_gives_one_successor(
     assert answers == [successor.text] * requests
     assert alive(live_database)
     assert refresh(live_database, successor)[0].id == person.id
+
+
+def test_twenty_requests_at_once_are_twenty_answers(live_database: Database) -> None:
+    """Limits and all: a phone that finds its token expired in twenty places at once."""
+    phone = begin_session(live_database, register(live_database, Person("", None)))
+    content = {"refreshToken": phone.refresh_token.text}
+
+    answers = at_once(
+        20,
+        lambda _: call(refresh_tokens.handler, "POST", "/api/v1/auth/refresh", content=content),
+    )
+
+    assert [answer.status for answer in answers] == [200] * 20
+    assert len({answer.data["refreshToken"] for answer in answers}) == 1
 
 
 def test_a_stolen_token_many_times_at_once_is_refused_each_time(

@@ -19,7 +19,7 @@ from fieldgate.db.tables.identity import role_permissions, user_roles, users
 from fieldgate.db.tables.sessions import sessions
 from fieldgate.db.url import parse_url
 from fieldgate.tokens import Subject, issue, verify
-from identity import administering, session_check, signing_out
+from identity import administering, session_store, signing_out
 from local.template import ROOT
 from local.valkey import ValkeyServer
 from tests.conftest import free_port
@@ -230,17 +230,22 @@ def test_a_token_newer_than_the_cache_means_what_it_says(
     assert newer.context()["claims"]["roles"] == ["admin", "agent"]
 
 
-def test_an_older_state_put_back_by_a_race_is_gone_within_half_a_minute(
-    live_database: Database, phone: Phone, let_pass: Callable[[int], None]
+def test_a_look_that_raced_with_a_logout_does_not_undo_it(
+    live_database: Database, phone: Phone, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    signing_out.sign_out(live_database, GROWER.id, phone.session_id)
-    # Somebody looked before the commit, and remembers after it.
-    cache.set_many(
-        {f"session:{phone.session_id}": "alive", f"user:{GROWER.id}": "9"},
-        session_check.STATE_SECONDS,
-    )
+    find = session_store.find_with_session
 
-    let_pass(session_check.STATE_SECONDS + 1)
+    def find_then_sign_out(*of_whom: Any) -> Any:
+        """Look, and have the session ended before what was found is remembered."""
+        found = find(*of_whom)
+        monkeypatch.setattr(session_store, "find_with_session", find)
+        other = Database(live_database._address)
+        signing_out.sign_out(other, GROWER.id, phone.session_id)
+        other.close()
+        return found
+
+    monkeypatch.setattr(session_store, "find_with_session", find_then_sign_out)
+    assert not phone.is_refused  # it was let by when it was asked about
 
     assert phone.is_refused
 

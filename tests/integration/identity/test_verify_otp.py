@@ -230,7 +230,7 @@ def test_outcomes_are_counted_by_purpose(
 
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     found = [
-        (metric["Name"], line["Purpose"])
+        (metric["Name"], line["purpose"])
         for line in lines
         for metric in line["_aws"]["CloudWatchMetrics"][0]["Metrics"]
     ]
