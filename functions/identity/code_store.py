@@ -116,9 +116,15 @@ _CHANGE_PHONE = f"""
     SELECT {_TRY_COLUMNS}, EXISTS (SELECT FROM changed) AS changed
     FROM {_TRY_TABLES}"""  # noqa: S608 made of constants
 
+# Locks the user, so that the statement after it sees every session that was begun before, and who
+# signs in meanwhile by the old password waits and is refused.
 _TRY_FOR_PASSWORD = f"""
-    WITH {_TRIED}
-    SELECT {_TRY_COLUMNS}, tried.user_id, tried.phone
+    WITH {_TRIED},
+    owner AS (
+        SELECT person.id FROM tried JOIN users AS person ON person.id = tried.user_id
+        WHERE tried.won FOR NO KEY UPDATE OF person
+    )
+    SELECT {_TRY_COLUMNS}, (SELECT id FROM owner) AS user_id, tried.phone
     FROM {_TRY_TABLES}"""  # noqa: S608 made of constants
 
 _REPLACE_HASH = """

@@ -1,10 +1,17 @@
 """POST /api/v1/auth/password, on a real database."""
 
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
+from uuid import UUID
+
 import pytest
+from sqlalchemy import Connection, text
 
 from fieldgate.db.engine import Database
-from identity import verifying
+from fieldgate.db.url import parse_url
+from identity import session_store, store, verifying
 from identity.passwords import check_password, hash_password
+from identity.sessions import NewSession
 from tests.support.database import count_statements
 from tests.support.gateway import Answer
 from tests.support.log import Log
@@ -53,6 +60,33 @@ def test_the_password_is_new_and_every_session_ends(
     # At once, also where the cache knew them to be alive.
     assert all(phone.is_refused for phone in phones)
     assert rows(live_database, "SELECT DISTINCT end_reason FROM sessions") == [
+        {"end_reason": "password_changed"}
+    ]
+
+
+def test_a_session_begun_by_the_old_password_meanwhile_ends_too(
+    grower: Person, challenge: Answer, live_database: Database, database_url: str
+) -> None:
+    """Somebody signs in by the old password and has not committed yet when it is replaced."""
+    login = Database(lambda: parse_url(database_url, "the test"))
+    threads = ThreadPoolExecutor(1)
+
+    proof = UUID(challenge.data["challengeId"]), code_of(challenge)
+
+    def begin(connection: Connection) -> Future[list[UUID]]:
+        user = store.find_by_id(connection, grower.id)
+        assert user is not None
+        session_store.start_session(connection, user.id, NewSession.of("web"))
+        assert store.lock_password(connection, user)
+        reset = threads.submit(verifying.reset_password, live_database, *proof, NEW_PASSWORD)
+        waiting = text("SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)")
+        while not connection.scalar(waiting):
+            assert not reset.done()
+        return reset
+
+    with threads, closing(login):
+        assert len(login.transact(begin).result()) == 1
+    assert rows(live_database, "SELECT end_reason FROM sessions") == [
         {"end_reason": "password_changed"}
     ]
 
