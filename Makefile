@@ -22,7 +22,7 @@ LOCALLY := env -u AWS_PROFILE -u AWS_DEFAULT_PROFILE AWS_CONFIG_FILE=/dev/null \
 	AWS_SHARED_CREDENTIALS_FILE=/dev/null AWS_DEFAULT_REGION=af-south-1 \
 	AWS_EC2_METADATA_DISABLED=true NO_PROXY=127.0.0.1,localhost no_proxy=127.0.0.1,localhost
 
-.PHONY: help demo up test check format build bench deploy keys clean
+.PHONY: help demo up test races check format build bench deploy keys clean
 
 help: ## Say what there is
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -38,6 +38,11 @@ up: .venv/synced .venvs/ministack/synced ## Run the whole stack on this machine 
 
 test: .venv/synced .venvs/ministack/synced ## Run all tests: unit, integration, end to end
 	$(LOCALLY) $(PYTHON) -m pytest $(or $(ARGS),--cov --cov-report=term)
+
+races: .venv/synced ## Run the tests of races 50 times in a row (TIMES=)
+	for run in $$(seq $(or $(TIMES),50)); do echo "run $$run"; $(LOCALLY) $(PYTHON) -m pytest -q \
+		tests/integration/identity/test_otp_races.py \
+		tests/integration/identity/test_refresh_races.py || exit 1; done
 
 check: .venv/synced .venvs/sam/synced .venvs/checkov/synced ## Lint, types, template; writes nothing
 	.venv/bin/ruff check
