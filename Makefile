@@ -12,6 +12,7 @@ LOCK := $(if $(shell command -v flock),flock .uv.lock)
 
 export PORT
 export PHOTO
+export PARAMETERS
 export PYTHONPATH := functions:layers/common:.
 export SAM_CLI_TELEMETRY := 0
 # What the caller's shell holds for other projects.
@@ -29,6 +30,7 @@ help: ## Say what there is
 	@echo
 	@echo "PORT=8090 make up     another stack, on another port (and the one after it)"
 	@echo "PHOTO=path make demo  with a photo of your own"
+	@echo "PARAMETERS=... make up  with parameters of template.yaml, AgentSignIn=otp say"
 
 demo: .venv/synced .venvs/ministack/synced ## Run the main job end to end and show what happened
 	@exec $(LOCALLY) $(PYTHON) -m local demo

@@ -16,6 +16,7 @@ from typing import Any
 import aiohttp
 from aiohttp import web
 
+from fieldgate.sms.africas_talking import FAILURES
 from local.faults import Faults
 
 TARGET = "sms"
@@ -33,7 +34,8 @@ class AfricasTalking:
     """The stand-in: who has `api_key` may send. `report_url` hears of deliveries, if not empty.
 
     `faults`, target `sms`: `down` cuts connections unanswered, `slow` answers after
-    `slow_seconds`, `error` answers 500, `hang` answers when the fault is over.
+    `slow_seconds`, `error` answers 500, or refuses texts with the code it was told, `hang` answers
+    when the fault is over.
     """
 
     def __init__(
@@ -80,6 +82,9 @@ class AfricasTalking:
                 text = f"Request is missing required form field '{name}'"
                 return web.Response(status=400, text=text)
         sender = str(form.get("from", DEFAULT_SENDER))
+        code = self._faults.code(TARGET)
+        if code is not None:
+            return _refused(str(form["to"]), code)
         recipients = [
             self._take(request.app, number, sender, str(form["message"]))
             for number in str(form["to"]).split(",")
@@ -138,9 +143,22 @@ class AfricasTalking:
                 return web.Response(status=503)
             case "slow":
                 await asyncio.sleep(self._slow_seconds)
-            case "error":
+            case "error" if self._faults.code(TARGET) is None:
                 return web.Response(status=500, text="Internal Server Error")
         return None
+
+
+def _refused(numbers: str, code: int) -> web.Response:
+    """Refuse as the real one does: per number, or naming nobody when it is the sender's fault."""
+    _, reason = FAILURES[code]
+    recipients = [
+        {"statusCode": code, "number": number, "status": reason, "cost": "0", "messageId": "None"}
+        for number in numbers.split(",")
+    ]
+    nobody = reason == "InvalidSenderId"
+    message = reason if nobody else f"Sent to 0/{len(recipients)} Total Cost: 0"
+    data = {"Message": message, "Recipients": [] if nobody else recipients}
+    return web.json_response({"SMSMessageData": data}, status=201)
 
 
 def _has_left(request: web.Request) -> bool:

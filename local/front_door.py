@@ -6,14 +6,16 @@ What is not under /_local goes to the deployed HTTP API as it came.
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import aiohttp
 from aiohttp import web
 from aiohttp.typedefs import Handler
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError, model_validator
 from yarl import URL
 
+from fieldgate.sms.africas_talking import FAILURES
+from identity.phone_numbers import normalise
 from local.africas_talking import AfricasTalking
 from local.cloud import Cloud
 from local.deploy import Deployment, Places
@@ -34,6 +36,14 @@ class FaultOrder(BaseModel):
     target: Literal["cache", "s3", "sms", "database"]
     mode: FaultMode
     seconds: Annotated[float, Field(ge=0, le=3600)]
+    # For `sms` and `error`: the status code of Africa's Talking that texts are refused with.
+    code: Literal[*FAILURES] | None = None  # type: ignore[valid-type]
+
+    @model_validator(mode="after")
+    def _code_is_for_texts(self) -> Self:
+        if self.code is not None and (self.target, self.mode) != ("sms", "error"):
+            raise ValueError("code goes with target sms and mode error")
+        return self
 
 
 class FrontDoor:
@@ -77,8 +87,12 @@ class FrontDoor:
     async def texts(self, request: web.Request) -> web.Response:
         """Return what the stand-in for Africa's Talking was given to send, newest first."""
         # A plus that was not encoded comes as a space.
-        phone = request.query.get("phone", "").strip().removeprefix("+")
-        return web.json_response(self._africas_talking.inbox(f"+{phone}" if phone else None))
+        written = request.query.get("phone", "").strip()
+        try:
+            phone = normalise(written) if written else None
+        except ValueError as error:
+            return _refuse(400, f"phone {error}")
+        return web.json_response(self._africas_talking.inbox(phone))
 
     async def run_schedule(self, request: web.Request) -> web.Response:
         """Invoke what the schedule of this logical id invokes, now."""
@@ -103,7 +117,7 @@ class FrontDoor:
                 f"{'.'.join(map(str, e['loc'])) or 'body'}: {e['msg']}" for e in error.errors()
             )
             return _refuse(400, "; ".join(faults))
-        self._faults.set(order.target, order.mode, order.seconds)
+        self._faults.set(order.target, order.mode, order.seconds, code=order.code)
         return web.json_response(order.model_dump(), status=202)
 
     async def unknown(self, request: web.Request) -> web.Response:

@@ -1,12 +1,15 @@
 """What template.yaml is given on this machine, and the secrets that the parameters name."""
 
+import os
 import secrets
+import shlex
 import subprocess
 import time
 from dataclasses import dataclass
 
 from fieldgate.tokens import new_signing_key
 from local import template as sam
+from local.child import ServerFailed
 from local.cloud import Cloud
 from local.stack_settings import StackSettings
 from local.template import ROOT
@@ -26,7 +29,12 @@ def create_parameters(
 ) -> dict[str, str]:
     """Put the secrets and keys where functions look for them; return the template's parameters.
 
-    Keys and secrets are made anew. The addresses are as functions reach them.
+    Keys and secrets are made anew. The addresses are as functions reach them. What `PARAMETERS`
+    holds ("Name=value Other=value") goes before anything else.
+
+    Raises:
+        ServerFailed: `PARAMETERS` names what is no parameter.
+
     """
     signing_key, public_key = new_signing_key()
     vault = cloud.client("secretsmanager")
@@ -43,20 +51,41 @@ def create_parameters(
     cloud.client("ssm").put_parameter(
         Name=jwks_parameter, Value=f'{{"keys": [{public_key}]}}', Type="String"
     )
-    return sam.read_parameters("local") | {
-        "DatabaseSecretArn": database_secret["ARN"],
-        "SigningKeySecretArn": signing_secret["ARN"],
-        "PepperSecretArn": pepper_secret["ARN"],
-        "PublicKeysParameter": jwks_parameter,
-        "CacheUrl": cache_url,
-        "TokenIssuer": settings.url,
-        "StorageEndpoint": settings.storage_url,
-        "AfricasTalkingUrl": sms.url,
-        "AfricasTalkingKeySecretArn": sms_key_secret["ARN"],
-        "DeliveryReportSecretArn": report_secret["ARN"],
-        "CommitSha": current_commit(),
-        "BuildDate": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-    }
+    return (
+        sam.read_parameters("local")
+        | {
+            "DatabaseSecretArn": database_secret["ARN"],
+            "SigningKeySecretArn": signing_secret["ARN"],
+            "PepperSecretArn": pepper_secret["ARN"],
+            "PublicKeysParameter": jwks_parameter,
+            "CacheUrl": cache_url,
+            "TokenIssuer": settings.url,
+            "StorageEndpoint": settings.storage_url,
+            "AfricasTalkingUrl": sms.url,
+            "AfricasTalkingKeySecretArn": sms_key_secret["ARN"],
+            "DeliveryReportSecretArn": report_secret["ARN"],
+            "CommitSha": current_commit(),
+            "BuildDate": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        }
+        | chosen(os.environ.get("PARAMETERS", ""))
+    )
+
+
+def chosen(text: str) -> dict[str, str]:
+    """Read "Name=value Other=value", values quoted as in a shell.
+
+    Raises:
+        ServerFailed: it names what is no parameter.
+
+    """
+    known = sam.read_template()["Parameters"]
+    values = {}
+    for pair in shlex.split(text):
+        name, equals, value = pair.partition("=")
+        if not equals or name not in known:
+            raise ServerFailed(f"PARAMETERS: {pair!r} is not Name=value of a template's parameter.")
+        values[name] = value
+    return values
 
 
 def current_commit() -> str:

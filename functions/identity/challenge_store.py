@@ -11,7 +11,6 @@ key, the challenge, the user. Each part draws its rows from the part before for 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Connection, text
@@ -108,18 +107,6 @@ _OPEN_STILL = """
     SELECT phone, sends, expires_at, now() AS now FROM otp_challenges
     WHERE id = CAST(:id AS uuid) AND verified_at IS NULL AND attempts < :max_attempts
         AND expires_at > now()"""
-
-_DELETE = """
-    DELETE FROM {table} WHERE ctid = ANY (ARRAY(
-        SELECT ctid FROM {table} WHERE {old} LIMIT :batch FOR UPDATE SKIP LOCKED))"""
-# What nobody will ask about again. Registrations and texts go with their challenge.
-OLD_ROWS = {
-    "otp_challenges": "created_at < now() - interval '7 days'",
-    "otp_phones": "updated_at < now() - interval '2 days'",
-    "otp_counters": "window_start < now() - interval '2 days'",
-    "idempotency_keys": "created_at < now() - interval '1 day'",
-    "rate_limits": "full_at < now() - interval '1 hour'",
-}
 
 
 @dataclass(frozen=True)
@@ -224,10 +211,3 @@ def send_again(
         },
     ).mappings()
     return Spent(**row.one())
-
-
-def delete_old(connection: Connection, table: str, batch: int) -> int:
-    """Delete up to `batch` rows that `OLD_ROWS` calls old, none that others hold; say how many."""
-    statement = _DELETE.format(table=table, old=OLD_ROWS[table])
-    deleted: Any = connection.execute(text(statement), {"batch": batch})
-    return int(deleted.rowcount)

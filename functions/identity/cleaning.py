@@ -1,4 +1,4 @@
-"""Deleting what one-time codes, limits and repeated requests left behind."""
+"""Deleting what sessions, one-time codes, limits and repeated requests left behind."""
 
 from functools import partial
 
@@ -6,9 +6,10 @@ from fieldgate import deadline, request_id
 from fieldgate.db.engine import Database
 from fieldgate.errors import Unavailable
 from fieldgate.observability import gauge, logger
-from identity import challenge_store
+from identity import cleaning_store
 
 BATCH = 1_000
+ACTOR = "system:cleanup_otps"
 
 
 def clean_up(database: Database) -> dict[str, int]:
@@ -16,11 +17,11 @@ def clean_up(database: Database) -> dict[str, int]:
 
     Two at once share the work. Says how many were deleted, by table; the next run does the rest.
     """
-    deleted = dict.fromkeys(challenge_store.OLD_ROWS, 0)
+    deleted = dict.fromkeys(cleaning_store.OLD_ROWS, 0)
     for table in deleted:
         while _time_is_left():
-            delete_batch = partial(challenge_store.delete_old, table=table, batch=BATCH)
-            rows = database.transact(delete_batch, request_id=request_id.current())
+            delete_batch = partial(cleaning_store.delete_old, table=table, batch=BATCH)
+            rows = database.transact(delete_batch, actor=ACTOR, request_id=request_id.current())
             deleted[table] += rows
             if rows < BATCH:
                 break

@@ -144,6 +144,8 @@ _REPLACE_HASH = """
         UPDATE sessions SET ended_at = now(), end_reason = 'password_changed'
         FROM changed
         WHERE sessions.user_id = changed.id AND sessions.ended_at IS NULL
+            -- A refresh that came in time may not be committed yet, and is to be waited for.
+            AND sessions.expires_at > now() - interval '1 minute'
         RETURNING sessions.id
     )
     SELECT EXISTS (SELECT FROM changed) AS changed, ARRAY(SELECT id FROM ended) AS ended"""

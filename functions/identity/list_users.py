@@ -1,6 +1,6 @@
 """GET /api/v1/users: a page of all users, newest first, for admins."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from fastapi import Query
 from pydantic import Field
@@ -8,14 +8,14 @@ from pydantic import Field
 from fieldgate.db.engine import database
 from fieldgate.http import Caller, Page, PageQuery, create_app, entry_point, page, require
 from identity import store
-from identity.views import UserView
+from identity.views import AnyStatus, UserView
 
 app = create_app("list_users", limit="read")
 
 
 class UserQuery(PageQuery):
     role: Annotated[str, Field(pattern=r"^[a-z_]{1,50}$")] | None = None
-    status: Literal["pending", "active", "blocked"] | None = None
+    status: AnyStatus | None = None
 
 
 @app.get("/api/v1/users")

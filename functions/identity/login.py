@@ -3,7 +3,7 @@
 from typing import Annotated, Literal
 
 from fastapi import Request
-from pydantic import AfterValidator, Field, SecretStr
+from pydantic import Field
 
 from fieldgate.db.engine import database
 from fieldgate.http import (
@@ -16,26 +16,18 @@ from fieldgate.http import (
     limit_identifier,
 )
 from identity.challenge_view import ChallengeView
+from identity.request_types import Password
 from identity.sessions import NewSession, Profile
 from identity.signing_in import one_spelling, sign_in
 from identity.store import User
-from identity.views import Tokens
+from identity.token_view import Tokens
 
 app = create_app("login", limit="auth", public=True)
 
 
-def _encodable(password: SecretStr) -> SecretStr:
-    """Refuse half of a surrogate pair, which JSON can write and UTF-8 can't."""
-    try:
-        password.get_secret_value().encode()
-    except UnicodeEncodeError:
-        raise ValueError("is not text") from None
-    return password
-
-
 class Credentials(ApiModel):
     identifier: Annotated[str, Field(min_length=3, max_length=254)]
-    password: Annotated[SecretStr, Field(min_length=1, max_length=1024), AfterValidator(_encodable)]
+    password: Password
     profile: Profile = "web"
 
 

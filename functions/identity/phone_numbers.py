@@ -13,11 +13,11 @@ from fieldgate.config import Settings, load
 from fieldgate.errors import BusinessRule
 
 MAX_CHARS = 32
+E164 = re.compile(r"\+[1-9][0-9]{7,14}")
 
 # What people put between digits. Letters are refused, and so is every digit that is not ASCII:
 # libphonenumber would read both.
 _WRITTEN = re.compile(r" *\(?\+?[0-9 ()./-]+", re.ASCII)
-_E164 = re.compile(r"\+[1-9][0-9]{7,14}", re.ASCII)
 
 
 class PhoneSettings(Settings):
@@ -56,7 +56,7 @@ def normalise(text: str) -> str:
         raise ValueError("is not a phone number") from None
     textable = (PhoneNumberType.MOBILE, PhoneNumberType.FIXED_LINE_OR_MOBILE)
     e164 = str(format_number(number, PhoneNumberFormat.E164))
-    if not is_valid_number(number) or not _E164.fullmatch(e164):
+    if not is_valid_number(number) or not E164.fullmatch(e164):
         raise ValueError("is not a phone number")
     if number_type(number) not in textable:
         raise ValueError("is not a mobile phone number")

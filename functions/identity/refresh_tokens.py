@@ -16,7 +16,7 @@ from fieldgate.http import (
 )
 from identity.refreshing import refresh
 from identity.sessions import RefreshToken
-from identity.views import Tokens
+from identity.token_view import Tokens
 
 # Of class `write`: a client that sends ten requests at once may find ten tokens expired, and
 # refresh ten times; a token can't be guessed, so there is no guessing to slow down.

@@ -22,7 +22,7 @@ from identity.challenging import open_challenge
 from identity.passwords import hash_password
 from identity.phone_numbers import PhoneNumber
 from identity.request_types import Email, Name, NewPassword
-from identity.sending import challenge
+from identity.sending import open_and_wake
 
 app = create_app("register", limit="auth", public=True)
 
@@ -52,7 +52,9 @@ async def register(
         ip=client_ip(request),
         registration=Registration(account.name, account.email, password_hash),
     )
-    return envelope(challenge(lambda work: once.transact(database(), work, ChallengeView), open_))
+    return envelope(
+        open_and_wake(lambda work: once.transact(database(), work, ChallengeView), open_)
+    )
 
 
 handler = entry_point(app)

@@ -13,12 +13,16 @@ MIN_PASSWORD_CHARS = 8
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s.]+")
 
 
-def _password(password: SecretStr) -> SecretStr:
+def _encodable(password: SecretStr) -> SecretStr:
     try:
-        size = len(password.get_secret_value().encode())
+        password.get_secret_value().encode()
     except UnicodeEncodeError:  # half of a surrogate pair, which JSON can write and UTF-8 can't
         raise ValueError("is not text") from None
-    if size > MAX_PASSWORD_BYTES:
+    return password
+
+
+def _not_too_long(password: SecretStr) -> SecretStr:
+    if len(password.get_secret_value().encode()) > MAX_PASSWORD_BYTES:
         raise ValueError(f"may be {MAX_PASSWORD_BYTES} bytes at most")
     return password
 
@@ -40,10 +44,15 @@ def _email(email: str) -> str:
     return email
 
 
+# One that exists may be of an older system, with other rules.
+Password = Annotated[
+    SecretStr, Field(min_length=1, max_length=MAX_PASSWORD_BYTES), AfterValidator(_encodable)
+]
 NewPassword = Annotated[
     SecretStr,
     Field(min_length=MIN_PASSWORD_CHARS, max_length=MAX_PASSWORD_BYTES),
-    AfterValidator(_password),
+    AfterValidator(_encodable),
+    AfterValidator(_not_too_long),
 ]
 Name = Annotated[str, Field(max_length=120), AfterValidator(_name)]
 Email = Annotated[str, Field(max_length=254), AfterValidator(_email)]

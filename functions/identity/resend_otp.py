@@ -9,7 +9,7 @@ from fieldgate.db.engine import database
 from fieldgate.http import ApiModel, Envelope, client_ip, create_app, entry_point, envelope
 from identity.challenge_view import ChallengeView
 from identity.challenging import send_again
-from identity.sending import challenge
+from identity.sending import open_and_wake
 
 app = create_app("resend_otp", limit="auth", public=True)
 
@@ -23,7 +23,7 @@ async def resend_otp(missing: Missing, request: Request) -> Envelope[ChallengeVi
     # No bucket of the challenge's: the phone's pause between two texts is longer than one's.
     ip = client_ip(request)
     return envelope(
-        challenge(
+        open_and_wake(
             lambda work: database().transact(work, request_id=request_id.current()),
             lambda connection: send_again(connection, missing.challenge_id, ip=ip),
         )

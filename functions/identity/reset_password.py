@@ -21,6 +21,7 @@ class NewPasswordByCode(ApiModel):
 
 @app.post("/api/v1/auth/password", status_code=204, response_class=Response)
 async def reset_password(proof: NewPasswordByCode) -> None:
+    # No bucket of the challenge's: it has five tries in all, and the sixth is to be told so (410).
     ended = verifying.reset_password(
         database(), proof.challenge_id, proof.code, proof.new_password.get_secret_value()
     )

@@ -20,7 +20,7 @@ from fieldgate.http.idempotency import IdempotentRequest, idempotent_request
 from identity.challenge_view import ChallengeView
 from identity.challenging import open_challenge
 from identity.phone_numbers import PhoneNumber
-from identity.sending import challenge
+from identity.sending import open_and_wake
 
 app = create_app("send_otp", limit="auth", public=True)
 
@@ -48,7 +48,9 @@ async def send_otp(
     )
     actor = str(caller_id) if caller_id else None
     return envelope(
-        challenge(lambda work: once.transact(database(), work, ChallengeView, actor=actor), open_)
+        open_and_wake(
+            lambda work: once.transact(database(), work, ChallengeView, actor=actor), open_
+        )
     )
 
 

@@ -1,6 +1,7 @@
 """From a request for a code to the answer, with the text on its way."""
 
 from collections.abc import Callable
+from uuid import UUID
 
 from sqlalchemy import Connection
 
@@ -11,21 +12,24 @@ from identity.challenging import OpenedChallenge
 type Work = Callable[[Connection], ChallengeView]
 
 
-def challenge(
+def open_and_wake(
     transact: Callable[[Work], ChallengeView], open_: Callable[[Connection], OpenedChallenge]
 ) -> ChallengeView:
     """Open a challenge in a transaction, and after its commit wake who sends the text.
 
     A repeated request, whose first answer `transact` knows, sends nothing.
     """
-    opened: list[OpenedChallenge] = []
+    messages: dict[UUID, UUID | None] = {}
 
     def work(connection: Connection) -> ChallengeView:
-        opened.append(open_(connection))
-        return ChallengeView.of(opened[-1])
+        messages.clear()  # an attempt before this one was rolled back
+        opened = open_(connection)
+        messages[opened.id] = opened.message_id
+        return ChallengeView.of(opened)
 
     view = transact(work)
-    if opened:
+    # Not there: the answer is that of another request, which may have finished after we began.
+    if view.challenge_id in messages:
         # Also where nobody is to get a text: the time must not tell.
-        wake_sender(opened[-1].message_id)
+        wake_sender(messages[view.challenge_id])
     return view

@@ -1,6 +1,7 @@
 """Every query about sessions."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -98,7 +99,12 @@ def end_sessions(
 
     After the commit, `session_check.remember_ended` is to hear of them.
     """
-    condition = and_(sessions.c.user_id == user_id, sessions.c.ended_at.is_(None))
+    condition = and_(
+        sessions.c.user_id == user_id,
+        sessions.c.ended_at.is_(None),
+        # A refresh that came in time may not be committed yet, and is to be waited for.
+        sessions.c.expires_at > func.now() - timedelta(minutes=1),
+    )
     if only is not None:
         condition = and_(condition, sessions.c.id == only)
     ended = connection.scalars(

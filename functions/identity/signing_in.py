@@ -1,7 +1,5 @@
 """Signing in with a password (seed: authentication flow of IMSOP; WF-AUTH-01)."""
 
-import re
-
 from sqlalchemy import Connection
 
 from fieldgate import request_id
@@ -11,18 +9,18 @@ from fieldgate.sms.waking import wake_sender
 from identity import session_store, store
 from identity.challenging import OpenedChallenge, open_challenge
 from identity.passwords import MAX_PASSWORD_BYTES, Verdict, check_password
-from identity.phone_numbers import normalise
+from identity.phone_numbers import E164, normalise
 from identity.sessions import NewSession
 from identity.store import User
 from identity.strategies import Strategy, strategy_of
 
-_E164 = re.compile(r"\+[1-9]\d{7,14}", re.ASCII)
+_WRONG = "The identifier or the password is wrong."
 
 
 def one_spelling(identifier: str) -> str:
     """Return the phone (E.164) or e-mail (lower case) that `identifier` is a way to write."""
     identifier = identifier.strip()
-    if "@" in identifier or _E164.fullmatch(identifier):
+    if "@" in identifier or E164.fullmatch(identifier):
         return identifier.lower()
     try:
         return normalise(identifier)
@@ -36,7 +34,8 @@ def sign_in(
     """Return the user known by `identifier` when `password` is right, with `session` begun.
 
     Where it takes a second factor, a challenge is opened and texted instead. A hash of an older
-    kind is replaced on the way. One read, and when the password is right one transaction.
+    kind is replaced on the way. One read, and when the password is right one transaction; both
+    once more when the password or its hash was changed between the two.
 
     Args:
         database: where users are.
@@ -51,6 +50,16 @@ def sign_in(
         RateLimited: too many codes were asked for.
 
     """
+    try:
+        return _sign_in(database, identifier, password, session, ip)
+    except _ChangedMeanwhile:
+        # Perhaps it is the same password, hashed anew by a request that came at the same moment.
+        return _sign_in(database, identifier, password, session, ip)
+
+
+def _sign_in(
+    database: Database, identifier: str, password: str, session: NewSession, ip: str
+) -> User | OpenedChallenge:
     user = database.read(lambda connection: _find(connection, identifier))
     if len(password.encode()) > MAX_PASSWORD_BYTES:
         raise _wrong()
@@ -81,7 +90,7 @@ def sign_in(
 def _find(connection: Connection, identifier: str) -> User | None:
     if "\0" in identifier:  # PostgreSQL's text has no such character
         return None
-    if _E164.fullmatch(identifier):
+    if E164.fullmatch(identifier):
         return store.find_by_phone(connection, identifier)
     return store.find_by_email(connection, identifier)
 
@@ -100,11 +109,17 @@ def _check_password_suffices(user: User) -> str | None:
 
 def _keep_password(connection: Connection, user: User, verdict: Verdict) -> None:
     """Refuse when the password was changed since it was checked: all sessions ended then."""
-    if not store.lock_password(connection, user):
-        raise _wrong()
     if verdict.new_hash:
-        store.replace_password_hash(connection, user, verdict.new_hash)
+        kept = store.replace_password_hash(connection, user, verdict.new_hash)
+    else:
+        kept = store.lock_password(connection, user)
+    if not kept:
+        raise _ChangedMeanwhile(_WRONG)
 
 
 def _wrong() -> InvalidCredentials:
-    return InvalidCredentials("The identifier or the password is wrong.")
+    return InvalidCredentials(_WRONG)
+
+
+class _ChangedMeanwhile(InvalidCredentials):
+    """The hash that was checked, or the status, is not the user's any more."""

@@ -93,24 +93,23 @@ def lock_password(connection: Connection, user: User) -> bool:
 
     Returns False when it was changed, or the user blocked, since `user` was read.
     """
-    found = connection.scalar(
-        select(users.c.id)
-        .where(
-            users.c.id == user.id,
-            users.c.password_hash == user.password_hash,
-            users.c.status == user.status,
-        )
-        .with_for_update(read=True)
-    )
+    found = connection.scalar(select(users.c.id).where(_as_read(user)).with_for_update(read=True))
     return found is not None
 
 
-def replace_password_hash(connection: Connection, user: User, new_hash: str) -> None:
-    """Store `new_hash` unless the password was changed since `user` was read."""
-    connection.execute(
-        update(users)
-        .where(users.c.id == user.id, users.c.password_hash == user.password_hash)
-        .values(password_hash=new_hash)
+def replace_password_hash(connection: Connection, user: User, new_hash: str) -> bool:
+    """Store another hash of the user's password, and keep that as `lock_password` does."""
+    replaced = connection.scalar(
+        update(users).where(_as_read(user)).values(password_hash=new_hash).returning(users.c.id)
+    )
+    return replaced is not None
+
+
+def _as_read(user: User) -> ColumnElement[bool]:
+    return and_(
+        users.c.id == user.id,
+        users.c.password_hash == user.password_hash,
+        users.c.status == user.status,
     )
 
 

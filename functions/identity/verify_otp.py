@@ -6,8 +6,8 @@ from fieldgate.db.engine import database
 from fieldgate.http import ApiModel, Envelope, create_app, entry_point, envelope
 from identity.request_types import Code
 from identity.sessions import NewSession, Profile
+from identity.token_view import Tokens
 from identity.verifying import sign_in_by_code
-from identity.views import Tokens
 
 app = create_app("verify_otp", limit="auth", public=True)
 

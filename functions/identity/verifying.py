@@ -12,7 +12,7 @@ from pydantic import Field
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
-from fieldgate import request_id, tokens
+from fieldgate import request_id
 from fieldgate.config import Settings, load
 from fieldgate.db.engine import Database, violated_constraint
 from fieldgate.errors import Conflict, FieldgateError, Forbidden, InvalidCredentials
@@ -49,6 +49,8 @@ def sign_in_by_code(database: Database, challenge_id: UUID, code: str, session: 
         Forbidden: the account is not active.
 
     """
+    from fieldgate import tokens
+
     # A code is spent once. What could keep us from answering with tokens afterwards goes first.
     tokens.check_signing()
     attempt = _try(challenge_id, code, SIGN_IN_PURPOSES)

@@ -5,15 +5,18 @@ it says the same. It is never sent by two workers at the same time, and never on
 """
 
 from contextlib import suppress
+from dataclasses import replace
 from uuid import UUID
 
+from sqlalchemy.exc import IntegrityError
+
 from fieldgate import deadline
-from fieldgate.db.engine import Database
+from fieldgate.db.engine import Database, violated_constraint
 from fieldgate.errors import Unavailable
 from fieldgate.observability import count, logger
 from fieldgate.one_time_codes import code_for
 from fieldgate.queues import PoisonMessage
-from fieldgate.sms import SmsError, SmsNotConfigured, SmsRefused
+from fieldgate.sms import SentSms, SmsError, SmsNotConfigured, SmsRefused
 from fieldgate.sms.sending import Sending
 from sms import store
 from sms.store import ClaimedSms
@@ -63,9 +66,21 @@ def _send(database: Database, sending: Sending, claimed: ClaimedSms) -> None:
         raise Unavailable("The text could not be sent right now.") from error
     else:
         with deadline.within(RECORD_SECONDS):
-            database.transact(lambda connection: store.record_sent(connection, claimed, sent))
+            _record_sent(database, claimed, sent)
         logger().info("text sent", extra=_described(claimed) | {"provider": sent.provider})
         count("SmsSent", provider=sent.provider)
+
+
+def _record_sent(database: Database, claimed: ClaimedSms, sent: SentSms) -> None:
+    try:
+        database.transact(lambda connection: store.record_sent(connection, claimed, sent))
+    except IntegrityError as error:
+        if violated_constraint(error) != "uq_sms_messages_provider_message_id":
+            raise
+        # It was sent, whatever the provider calls it. Not to say so would send it again.
+        logger().warning("id of another text", extra={"message_id": str(claimed.id)})
+        nameless = replace(sent, message_id="")
+        database.transact(lambda connection: store.record_sent(connection, claimed, nameless))
 
 
 def _text(claimed: ClaimedSms) -> str:

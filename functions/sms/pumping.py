@@ -1,51 +1,84 @@
 """Noticing codes that are sent and never typed in: somebody earns by the texts we pay for.
 
 Fraudsters have codes sent to ranges of numbers that they share in the revenue of. A person types
-the code; a range doesn't.
+the code; a range doesn't. Who spreads few texts over many ranges still shows in the country.
 """
 
 from collections import Counter
 
 from fieldgate.db.engine import Database
-from fieldgate.observability import gauge, logger
+from fieldgate.observability import gauge, logger, percentage
 from sms import store
 from sms.store import Conversion
 
-MIN_SENT = 10
-MIN_SHARE = 0.2
-
-
-def is_suspected(prefix: Conversion) -> bool:
-    """Say whether so many codes should have led to more."""
-    return prefix.sent >= MIN_SENT and prefix.verified < MIN_SHARE * prefix.sent
+# How many codes tell something: to a range of a thousand numbers, to a country.
+ENOUGH_TO_RANGE = 10
+ENOUGH_TO_COUNTRY = 50
+MIN_PERCENT = 20
+# Each range is a metric of its own, which is paid for.
+MEASURED_RANGES = 10
 
 
 def watch(database: Database) -> None:
-    """Report the last hour: what was sent and verified by country, and ranges that look bought."""
-    prefixes = database.read(store.conversion)
-    suspected = [prefix for prefix in prefixes if is_suspected(prefix)]
-    for prefix in suspected:
-        # Without its plus, as the log would mask it. It stands for a thousand numbers.
-        name = f"{prefix.prefix.removeprefix('+')}xxx"
-        numbers = {"prefix": name, "sent": prefix.sent, "verified": prefix.verified}
-        logger().warning("codes sent and not typed in", extra=numbers)
+    """Report what was sent and verified in the last hour, and where it looks bought."""
+    ranges = database.read(store.conversion)
+    countries = by_country(ranges)
+    suspected = [{"prefix": _name(to)} | _numbers(to) for to in ranges if is_bought_range(to)]
+    suspected += [{"country": to.place} | _numbers(to) for to in countries if is_bought_country(to)]
+    for place in suspected:
+        logger().warning("codes sent and not typed in", extra=place)
     gauge("OtpPumpingSuspected", len(suspected))
+    for to in worst(ranges):
+        percentage("OtpConversion", to.percent, prefix=_name(to))
+    for to in countries:
+        gauge("OtpSentLastHour", to.sent, country=to.place)
+        gauge("OtpVerifiedLastHour", to.verified, country=to.place)
+
+
+def is_bought_range(to: Conversion) -> bool:
+    """Say whether so many codes to a range should have led to more."""
+    return to.sent >= ENOUGH_TO_RANGE and to.percent < MIN_PERCENT
+
+
+def is_bought_country(to: Conversion) -> bool:
+    """Say the same of a country."""
+    return to.sent >= ENOUGH_TO_COUNTRY and to.percent < MIN_PERCENT
+
+
+def worst(ranges: list[Conversion]) -> list[Conversion]:
+    """Return the few ranges with enough codes that the smallest part of came back."""
+    telling = [to for to in ranges if to.sent >= ENOUGH_TO_RANGE]
+    return sorted(telling, key=lambda to: (to.percent, -to.sent))[:MEASURED_RANGES]
+
+
+def by_country(ranges: list[Conversion]) -> list[Conversion]:
+    """Add up the ranges of each calling code."""
     sent: Counter[str] = Counter()
     verified: Counter[str] = Counter()
-    for prefix in prefixes:
-        country = country_of(prefix.prefix)
-        sent[country] += prefix.sent
-        verified[country] += prefix.verified
-    for country in sent:
-        gauge("OtpSent", sent[country], country=country)
-        gauge("OtpVerified", verified[country], country=country)
+    for to in ranges:
+        country = main_country_of_calling_code(to.place)
+        sent[country] += to.sent
+        verified[country] += to.verified
+    return [Conversion(country, sent[country], verified[country]) for country in sent]
 
 
-def country_of(prefix: str) -> str:
-    """Return the main country (ISO 3166) of a number's calling code; ZZ for none."""
+def main_country_of_calling_code(prefix: str) -> str:
+    """Return the country (ISO 3166) that a number's calling code stands for; ZZ for none.
+
+    Of several that share a code it is the main one: US for each number that begins with +1.
+    """
     from phonenumbers import NumberParseException, parse, region_code_for_country_code
 
     try:
         return str(region_code_for_country_code(parse(f"{prefix}000").country_code or 0))
     except NumberParseException:
         return "ZZ"
+
+
+def _name(to: Conversion) -> str:
+    """Name a range without its plus, as the log would mask it. It stands for a thousand numbers."""
+    return f"{to.place.removeprefix('+')}xxx"
+
+
+def _numbers(to: Conversion) -> dict[str, object]:
+    return {"sent": to.sent, "verified": to.verified}

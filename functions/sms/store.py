@@ -155,11 +155,18 @@ def find_overdue(connection: Connection, limit: int) -> list[UUID]:
 
 @dataclass(frozen=True)
 class Conversion:
-    """How many codes went to numbers that begin with `prefix`, and how many came back."""
+    """How many codes went to a place, and how many came back; `sent` is 1 or more.
 
-    prefix: str
+    A place is what the numbers begin with, or their country.
+    """
+
+    place: str
     sent: int
     verified: int
+
+    @property
+    def percent(self) -> float:
+        return 100 * self.verified / self.sent
 
 
 def conversion(connection: Connection) -> list[Conversion]:

@@ -2,13 +2,13 @@
 
 from typing import Any
 
-from fieldgate import request_id
 from fieldgate.db.engine import database
-from fieldgate.observability import logger, traced
+from fieldgate.observability import traced
+from fieldgate.schedules import one_round
 from sms.pumping import watch
 
 
 @traced
-def handler(event: dict[str, Any], _context: object) -> None:
-    logger().append_keys(request_id=request_id.adopt(event.get("id")))
-    watch(database())
+def handler(event: dict[str, Any], context: Any) -> None:
+    with one_round(event, context):
+        watch(database())

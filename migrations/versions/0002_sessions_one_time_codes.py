@@ -117,6 +117,7 @@ def _create_one_time_codes() -> None:
         _text("phone"),
         _text("purpose"),
         sa.Column("user_id", sa.Uuid()),
+        _text("profile", nullable=True),
         _count("attempts", 0),
         _count("sends", 1),
         _time("created_at"),
@@ -128,6 +129,7 @@ def _create_one_time_codes() -> None:
             "purpose IN ('register', 'login', 'second_factor', 'password_reset', 'phone_change')",
             name="ck_otp_challenges_purpose",
         ),
+        sa.CheckConstraint("profile IN ('web', 'mobile')", name="ck_otp_challenges_profile"),
     )
     op.create_index("ix_otp_challenges_created_at", "otp_challenges", ["created_at"])
     op.create_index("ix_otp_challenges_user_id", "otp_challenges", ["user_id"])
@@ -176,7 +178,8 @@ def _create_one_time_codes() -> None:
         sa.PrimaryKeyConstraint("id", name="pk_sms_messages"),
         _reference("sms_messages", "challenge_id", "otp_challenges.id"),
         sa.CheckConstraint(
-            "kind IN ('code', 'already_registered', 'password_first')", name="ck_sms_messages_kind"
+            "kind IN ('code', 'already_registered', 'password_first', 'phone_changed')",
+            name="ck_sms_messages_kind",
         ),
         sa.CheckConstraint(
             "state IN ('queued', 'sending', 'sent', 'delivered', 'failed', 'expired')",
@@ -201,7 +204,6 @@ def _create_requests() -> None:
         _text("scope"),
         sa.Column("key_hash", sa.LargeBinary(), nullable=False),
         sa.Column("request_hash", sa.LargeBinary(), nullable=False),
-        sa.Column("status", sa.Integer(), nullable=False),
         _text("answer"),
         _time("created_at"),
         sa.PrimaryKeyConstraint("scope", "key_hash", name="pk_idempotency_keys"),

@@ -20,7 +20,7 @@ HANDLERS = sorted(
 )
 SOURCES = sorted([*FUNCTIONS.rglob("*.py"), *LAYER.rglob("*.py")])
 # What a function may have loaded before its first event. boto3 costs 110 ms, SQLAlchemy's ORM 50,
-# Pillow 14, valkey 26; each is imported where it is used.
+# Pillow 14, valkey 26, jwt with cryptography 140; each is imported where it is used.
 HEAVY = {
     "boto3",
     "botocore",
@@ -32,6 +32,11 @@ HEAVY = {
     "aws_xray_sdk",
     "firebase_admin",
     "valkey",
+    "jwt",
+    "cryptography",
+    "phonenumbers",
+    "argon2",
+    "bcrypt",
 }
 # The calls that only define something.
 DEFINING_CALLS = {

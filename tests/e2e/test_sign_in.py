@@ -229,3 +229,12 @@ def test_limits_are_told_before_they_are_met(phone: httpx.Client) -> None:
     assert refused.json()["error"]["code"] == "RATE_LIMITED"
     assert int(refused.headers["Retry-After"]) >= 1
     assert refused.headers["RateLimit-Remaining"] == "0"
+
+
+def test_the_inbox_knows_a_number_however_it_is_written(phone: httpx.Client) -> None:
+    number = next(_numbers)
+    wish = {"phone": number, "name": "Grower", "password": PASSWORD}
+    data(phone.post("/api/v1/auth/register", json=wish), 202)
+    code_sent_to(phone, number)
+    assert texts(phone, number) == texts(phone, f"0{number[4:]}") != []
+    assert phone.get("/_local/sms", params={"phone": "nobody"}).status_code == 400

@@ -22,7 +22,7 @@ from uploads.presigning import presign_photo
 from uploads.store import Media, find
 
 # A request without Idempotency-Key.
-UNNAMED = IdempotentRequest(scope="", key=None, digest=b"", status=201)
+UNNAMED = IdempotentRequest(scope="", key=None, digest=b"")
 QUEUE_ARN = "arn:aws:sqs:eu-west-1:123456789012:media-uploaded"
 # The first extension of each type.
 _EXTENSIONS = {kind: extension for extension, kind in reversed(PHOTO_TYPES.items())}

@@ -1,24 +1,17 @@
-"""What the tests of one-time codes share: asking for a code, typing one, racing, moving time.
+"""What the tests of one-time codes share: asking for a code, typing one, moving time.
 
 challenge = send("+254711000009")
 answer = verify(challenge, code_of(challenge))
 """
 
 import os
-import threading
-import time
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing
+from collections.abc import Callable, Mapping
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import text
 
 from fieldgate.db.engine import Database
-from fieldgate.db.url import parse_url
-from fieldgate.errors import FieldgateError
 from fieldgate.one_time_codes import code_for
 from identity import (
     change_phone,
@@ -130,34 +123,16 @@ def let_pass(database: Database, interval: str) -> None:
     )
 
 
-def wait_for_an_hour_with_time_left() -> None:
-    """Return when the hour has ten seconds left at least: counters begin anew with each."""
-    while time.time() % 3600 > 3590:
-        time.sleep(0.1)
-
-
-def race(database_url: str, works: Sequence[Callable[[Database], Any]]) -> Counter[str]:
-    """Run each work at the same moment, on a connection of its own, and count what came of them.
-
-    A refusal counts under its code, anything else under what it returned, as text.
-    """
-    start = threading.Barrier(len(works))
-
-    def run(work: Callable[[Database], Any], database: Database) -> str:
-        database.read(lambda connection: connection.execute(text("SELECT 1")))
-        start.wait(60)
-        try:
-            return str(work(database))
-        except FieldgateError as refusal:
-            return refusal.code
-
-    with ExitStack() as stack:
-        databases = [
-            stack.enter_context(closing(Database(lambda: parse_url(database_url, "the test"))))
-            for _ in works
-        ]
-        with ThreadPoolExecutor(len(works)) as threads:
-            return Counter(threads.map(run, works, databases))
+def turn_no_window(database: Database) -> None:
+    """Have what was counted until now count in the next window too, should that begin now."""
+    change(
+        database,
+        "INSERT INTO otp_counters (key, window_start, used)"
+        " SELECT key, window_start + CAST('1 ' || split_part(key, ':', 1) AS interval), used"
+        " FROM otp_counters WHERE window_start <= now()"
+        " ON CONFLICT (key, window_start)"
+        " DO UPDATE SET used = greatest(otp_counters.used, excluded.used)",
+    )
 
 
 def from_address(

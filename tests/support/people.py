@@ -11,7 +11,7 @@ from fieldgate.db.engine import Database
 from fieldgate.db.tables.identity import user_roles, users
 from identity import session_store, store
 from identity.sessions import NewSession, Profile, RefreshToken
-from identity.views import Tokens
+from identity.token_view import Tokens
 from tests.support.gateway import authorized
 
 

@@ -1,28 +1,44 @@
-"""The same work many times at once, on connections of its own, as many environments do it.
+"""Work done at the same moment, on connections of its own, as many environments do it.
 
-answers = race(database_url, 20, lambda database: refresh(database, token))
+answers = race(database_url, [lambda database: refresh(database, token)] * 20)
+assert outcomes(database_url, [sign_in] * 100) == {"in": 1, "GONE": 99}
 """
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
+from functools import partial
 
 from sqlalchemy import text
 
 from fieldgate.db.engine import Database
 from fieldgate.db.url import parse_url
+from fieldgate.errors import FieldgateError
 from tests.support.parallel import at_once
 
-# The server lets in a hundred, and the rest of the test wants some.
-MAX_CONNECTIONS = 80
 
+def race[T](url: str, works: Sequence[Callable[[Database], T]]) -> list[T]:
+    """Begin all `works` at once, each in a thread; return what they returned.
 
-def race[T](url: str, number: int, work: Callable[[Database], T]) -> list[T]:
-    """Do `work` in so many threads that begin at once; return what each returned."""
+    A hundred and some more is what the test server has connections for.
+    """
     with ExitStack() as stack:
         databases = [
             stack.enter_context(closing(Database(lambda: parse_url(url, "the test"))))
-            for _ in range(min(number, MAX_CONNECTIONS))
+            for _ in works
         ]
         for database in databases:
             database.read(lambda connection: connection.execute(text("SELECT 1")))
-        return at_once(number, lambda index: work(databases[index % len(databases)]))
+        return at_once(len(works), lambda index: works[index](databases[index]))
+
+
+def outcomes(url: str, works: Sequence[Callable[[Database], str]]) -> Counter[str]:
+    """Count what came of a race: what was returned, and refusals by their code."""
+    return Counter(race(url, [partial(_outcome, work) for work in works]))
+
+
+def _outcome(work: Callable[[Database], str], database: Database) -> str:
+    try:
+        return work(database)
+    except FieldgateError as refusal:
+        return refusal.code

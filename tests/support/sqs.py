@@ -29,14 +29,21 @@ DEAD_LETTERS = "media-uploaded-dead"
 VISIBILITY_SECONDS = 180
 MAX_RECEIVES = 3
 
+# Status, headers, content.
+type Answer = tuple[int, dict[str, Any], Any]
+
 
 @dataclass
 class LocalSqs:
-    """The queue `media-uploaded` and its dead letters; `refusing` makes each call fail (400)."""
+    """The queue `media-uploaded` and its dead letters.
+
+    `refusing` makes each call fail (400); of a batch, messages with `refused_bodies` are not taken.
+    """
 
     endpoint: str
     calls: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     refusing: bool = False
+    refused_bodies: set[str] = field(default_factory=set)
 
     @cached_property
     def client(self) -> "SQSClient":
@@ -119,14 +126,15 @@ def run_sqs() -> Iterator[LocalSqs]:
     class AskMoto(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
-            sqs.calls.append(
-                (self.headers["X-Amz-Target"].partition(".")[2], json.loads(body or "{}"))
-            )
-            status, headers, content = (
-                (400, {}, '{"__type": "com.amazonaws.sqs#InvalidSecurity"}')
-                if sqs.refusing
-                else _ask_moto(self.headers.items(), body)
-            )
+            name, call = self.headers["X-Amz-Target"].partition(".")[2], json.loads(body or "{}")
+            sqs.calls.append((name, call))
+            if sqs.refusing:
+                answer: Answer = 400, {}, _fault("InvalidSecurity")
+            elif name == "SendMessageBatch":
+                answer = _send_batch(sqs, self.headers.items(), call)
+            else:
+                answer = _ask_moto(self.headers.items(), body)
+            status, headers, content = answer
             payload = content.encode() if isinstance(content, str) else content
             self.send_response(status)
             for name, value in headers.items():
@@ -169,7 +177,26 @@ def _create_queues(sqs: LocalSqs) -> None:
     sqs.calls.clear()
 
 
-def _ask_moto(headers: Any, body: bytes) -> tuple[int, dict[str, Any], Any]:
+def _fault(code: str) -> str:
+    return json.dumps({"__type": f"com.amazonaws.sqs#{code}"})
+
+
+def _send_batch(sqs: LocalSqs, headers: Any, call: dict[str, Any]) -> Answer:
+    """Give moto, which takes every message, those that are to be taken."""
+    refused = [entry for entry in call["Entries"] if entry["MessageBody"] in sqs.refused_bodies]
+    taken = [entry for entry in call["Entries"] if entry not in refused]
+    content = "{}"
+    if taken:
+        body = json.dumps(call | {"Entries": taken}).encode()
+        status, _, content = _ask_moto(headers, body)
+        assert status == 200, content
+    failed = [
+        {"Id": entry["Id"], "Code": "InternalError", "SenderFault": False} for entry in refused
+    ]
+    return 200, {}, json.dumps({"Successful": []} | json.loads(content) | {"Failed": failed})
+
+
+def _ask_moto(headers: Any, body: bytes) -> Answer:
     received = HTTPHeaders()
     for name, value in headers:
         received[name] = f"sqs.{REGION}.amazonaws.com" if name == "Host" else value

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -11,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fieldgate.observability import MASK, count, logger, mask
+from fieldgate.observability import MASK, count, gauge, logger, mask, percentage
 from tests.support.log import Log
 
 PHONE = "+254711000001"
@@ -207,17 +208,34 @@ def test_lines_of_log_arguments_are_masked_too(log: Log) -> None:
     assert log.lines[0]["message"] == "sent to ***"
 
 
-def test_a_count_is_written_in_the_embedded_metric_format(
+@pytest.mark.parametrize(
+    ("write", "unit", "value", "dimensions"),
+    [
+        (lambda: count("Noticed"), "Count", 1, {}),
+        (lambda: count("Noticed", reason="CORRUPT"), "Count", 1, {"reason": "CORRUPT"}),
+        (lambda: gauge("Noticed", 7), "Count", 7, {}),
+        (lambda: gauge("Noticed", 7, country="KE"), "Count", 7, {"country": "KE"}),
+        (lambda: percentage("Noticed", 12.5), "Percent", 12.5, {}),
+        (lambda: percentage("Noticed", 0, country="KE"), "Percent", 0, {"country": "KE"}),
+    ],
+)
+def test_a_metric_is_written_in_the_embedded_format_by_its_dimensions_and_the_service(
+    monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
+    write: Callable[[], None],
+    unit: str,
+    value: float,
+    dimensions: dict[str, str],
 ) -> None:
-    count("MediaRejected", reason="CORRUPT")
+    monkeypatch.setenv("POWERTOOLS_SERVICE_NAME", "of-a-test")
+    write()
 
     line = json.loads(capsys.readouterr().out)
-    (directive,) = line["_aws"]["CloudWatchMetrics"]
-    assert directive["Namespace"] == "Fieldgate"
-    assert directive["Metrics"] == [{"Name": "MediaRejected", "Unit": "Count"}]
-    assert "reason" in directive["Dimensions"][0]
-    assert (line["MediaRejected"], line["reason"]) == ([1.0], "CORRUPT")
+    (directive,) = line.pop("_aws")["CloudWatchMetrics"]
+    (written,) = directive.pop("Dimensions")
+    assert sorted(written) == sorted([*dimensions, "service"])
+    assert directive == {"Namespace": "Fieldgate", "Metrics": [{"Name": "Noticed", "Unit": unit}]}
+    assert line == {"Noticed": [value], "service": "of-a-test"} | dimensions
 
 
 @pytest.mark.parametrize("mode", ["", "PassThrough", "Active"])

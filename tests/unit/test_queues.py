@@ -1,14 +1,14 @@
 """What becomes of queued messages: a real queue (moto's) on loopback, and Lambda's part played."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
 from fieldgate import deadline, request_id
 from fieldgate.errors import Unavailable
-from fieldgate.queues import RESERVE_SECONDS, PoisonMessage, consume, send
+from fieldgate.queues import BATCH, RESERVE_SECONDS, PoisonMessage, consume, send, send_batch
 from tests.support.gateway import LambdaContext
 from tests.support.log import Log
 from tests.support.sqs import DEAD_LETTERS, MAX_RECEIVES, LocalSqs, run_sqs
@@ -193,21 +193,48 @@ def test_a_request_id_that_is_none_is_not_taken_from_a_message(sqs: LocalSqs) ->
     assert seen == [event["Records"][0]["messageId"]]
 
 
+def test_a_batch_is_one_call_under_the_senders_request_id(sqs: LocalSqs) -> None:
+    request_id.adopt("asked-by-a-phone")
+    bodies = [str(number) for number in range(BATCH)]
+    assert send_batch(sqs.url, bodies) == BATCH
+    assert [name for name, _ in sqs.calls] == ["SendMessageBatch"]
+    request_id.adopt("of-this-invocation")
+
+    seen: list[tuple[str, str]] = []
+    consume(sqs.receive(), LambdaContext(), lambda body: seen.append((body, request_id.current())))
+    assert seen == [(body, "asked-by-a-phone") for body in bodies]
+
+
+def test_of_a_batch_it_is_told_how_many_were_taken(sqs: LocalSqs) -> None:
+    sqs.refused_bodies = {"two", "three"}
+    assert send_batch(sqs.url, ["one", "two", "three"]) == 1
+    assert send_batch(sqs.url, ["two"]) == 0
+    assert [record["body"] for record in sqs.receive()["Records"]] == ["one"]
+
+
+SENDING: list[Callable[[str], object]] = [
+    lambda url: send(url, "one"),
+    lambda url: send_batch(url, ["one"]),
+]
+
+
+@pytest.mark.parametrize("put", SENDING, ids=["one", "batch"])
 @pytest.mark.parametrize("endpoint", ["refusing", "http://127.0.0.1:1"])
 def test_a_message_that_the_queue_does_not_take_is_unavailable(
-    sqs: LocalSqs, environment: pytest.MonkeyPatch, endpoint: str
+    sqs: LocalSqs, environment: pytest.MonkeyPatch, endpoint: str, put: Callable[[str], object]
 ) -> None:
     if endpoint == "refusing":
         sqs.refusing = True
     else:
         environment.setenv("AWS_ENDPOINT_URL_SQS", endpoint)
     with pytest.raises(Unavailable):
-        send(sqs.url, "one")
+        put(sqs.url)
 
 
-def test_nothing_is_sent_after_the_deadline(sqs: LocalSqs) -> None:
+@pytest.mark.parametrize("put", SENDING, ids=["one", "batch"])
+def test_nothing_is_sent_after_the_deadline(sqs: LocalSqs, put: Callable[[str], object]) -> None:
     with deadline.within(0), pytest.raises(Unavailable):
-        send(sqs.url, "one")
+        put(sqs.url)
     assert sqs.calls == []
 
 

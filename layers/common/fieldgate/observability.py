@@ -85,14 +85,29 @@ def count(metric: str, **dimensions: str) -> None:
 
 
 def gauge(metric: str, value: float, **dimensions: str) -> None:
-    """Record how many there are, by dimensions: a CloudWatch metric of the namespace `Fieldgate`.
+    """Record how many there are, as `count` does."""
+    _measure(metric, "Count", value, dimensions)
 
-    Written at once, as a log line of the embedded metric format: no call, and nothing to lose.
+
+def percentage(metric: str, value: float, **dimensions: str) -> None:
+    """Record a share of a hundred, as `gauge` does."""
+    _measure(metric, "Percent", value, dimensions)
+
+
+def _measure(metric: str, unit: str, value: float, dimensions: dict[str, str]) -> None:
+    """Write a metric at once, as a log line in the embedded format: no call, and nothing to lose.
+
+    Powertools adds the dimension `service` (POWERTOOLS_SERVICE_NAME). To CloudWatch, metrics of one
+    name with other dimensions are others: an alarm names all of them, `service` as well.
     """
     from aws_lambda_powertools.metrics import MetricUnit, single_metric
 
     with single_metric(
-        metric, MetricUnit.Count, value, namespace=METRICS_NAMESPACE, default_dimensions=dimensions
+        metric,
+        MetricUnit(unit),
+        value,
+        namespace=METRICS_NAMESPACE,
+        default_dimensions=dimensions,
     ):
         pass
 

@@ -20,7 +20,7 @@ from fieldgate import cache
 from fieldgate.db import engine
 from fieldgate.db.engine import Database
 from fieldgate.db.url import parse_url
-from fieldgate.errors import Conflict
+from fieldgate.errors import Conflict, RateLimited
 from fieldgate.http import (
     ApiModel,
     Caller,
@@ -60,6 +60,8 @@ public = create_app("public", limit="auth", public=True)
 async def enter(knock: Knock, caller: Annotated[Caller, Depends(current_caller)]) -> Envelope[str]:
     if knock.phone == "conflict":
         raise Conflict("Not now.")
+    if knock.phone == "budget":
+        raise RateLimited("Another limit.", headers={"Retry-After": "60"})
     if knock.phone == "bug":
         raise RuntimeError
     return envelope("in")
@@ -181,6 +183,16 @@ def test_a_whole_bucket_may_be_had_at_once_and_then_one_at_a_time(
     store.age(1)
     assert told(enter_as(caller))["remaining"] == "0"
     assert_limited(enter_as(caller), retry_after=12)
+
+
+def test_a_refusal_by_another_limit_is_not_contradicted(
+    store: Store, caller: dict[str, Any]
+) -> None:
+    answer = call(
+        entry_point(private), "POST", "/private", content={"phone": "budget"}, authorizer=caller
+    )
+    assert (answer.status, answer.headers["retry-after"]) == (429, "60")
+    assert (told(answer)["remaining"], told(answer)["reset"]) == ("0", "60")
 
 
 def test_a_bucket_is_never_more_than_full(store: Store, caller: dict[str, Any]) -> None:

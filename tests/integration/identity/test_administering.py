@@ -258,9 +258,9 @@ def test_two_admins_who_remove_each_other_at_once_leave_one(
             return refusal.code
         return "removed"
 
-    outcomes = race(database_url, 10, remove_the_other)
+    ended = race(database_url, [remove_the_other] * 10)
 
-    assert outcomes.count("LAST_ADMIN") == 5
+    assert ended.count("LAST_ADMIN") == 5
     left = text(
         "SELECT count(*) FROM users JOIN user_roles ON user_id = id"
         " WHERE role = 'admin' AND status = 'active'"

@@ -12,20 +12,23 @@ from sqlalchemy import func, select, text, update
 
 from fieldgate.db.engine import Database
 from fieldgate.db.tables.identity import users
+from fieldgate.db.tables.one_time_codes import otp_challenges
 from fieldgate.db.tables.sessions import sessions
 from fieldgate.tokens import verify
 from identity import login, signing_in
 from identity.passwords import Verdict, check_password, hash_password
-from identity.sessions import RefreshToken
+from identity.sessions import NewSession, RefreshToken
 from tests.conftest import free_port
 from tests.support.database import count_statements
 from tests.support.gateway import Answer, call
 from tests.support.log import Log
 from tests.support.people import Person, register
+from tests.support.racing import outcomes
 
 PASSWORD = "maize & beans"
 GROWER = Person(PASSWORD, hash_password(PASSWORD))
 WEAK = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash(PASSWORD)
+OTHERS = hash_password("another password")
 BCRYPT = bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(rounds=4)).decode()
 
 
@@ -263,14 +266,55 @@ def test_the_right_one_costs_a_read_and_a_transaction(
     assert (len(traffic.statements), traffic.commits) == (3, 1)
 
 
-def test_replacing_a_hash_costs_one_statement_more(live_database: Database) -> None:
+def test_replacing_a_hash_costs_no_more(live_database: Database) -> None:
     register(live_database, replace(GROWER, password_hash=WEAK))
 
     with count_statements(live_database) as traffic:
         assert sign_in().status == 200
 
-    assert len(traffic.statements) == 4
-    assert (traffic.commits, traffic.rollbacks) == (1, 0)
+    assert traffic.round_trips == 4
+    assert (len(traffic.statements), traffic.commits, traffic.rollbacks) == (3, 1, 0)
+
+
+@pytest.mark.parametrize("stored", [BCRYPT, WEAK], ids=["bcrypt", "argon2 of old"])
+@pytest.mark.parametrize("two_factors", [False, True])
+def test_a_hash_replaced_by_another_request_meanwhile_is_of_the_same_password(
+    live_database: Database, monkeypatch: pytest.MonkeyPatch, stored: str, two_factors: bool
+) -> None:
+    register(live_database, replace(GROWER, password_hash=stored, two_factor_enabled=two_factors))
+    anew = update(users).where(users.c.password_hash == stored)
+
+    def checked(*credentials: Any) -> Verdict:
+        live_database.transact(
+            lambda connection: connection.execute(anew.values(password_hash=GROWER.password_hash))
+        )
+        return check_password(*credentials)
+
+    monkeypatch.setattr(signing_in, "check_password", checked)
+
+    assert sign_in().status == 200
+    begun = select(func.count()).select_from(otp_challenges if two_factors else sessions)
+    assert live_database.read(lambda connection: connection.scalar(begun)) == 1
+
+
+def test_twenty_first_logins_at_once_all_succeed(
+    live_database: Database, database_url: str
+) -> None:
+    person = register(live_database, replace(GROWER, password_hash=BCRYPT))
+
+    def work(database: Database) -> str:
+        session = NewSession.of("web")
+        signing_in.sign_in(database, str(person.phone), PASSWORD, session, ip="192.0.2.7")
+        return "in"
+
+    assert outcomes(database_url, [work] * 20) == {"in": 20}
+
+    query = text(
+        "SELECT count(*) FROM change_log WHERE entity = 'users' AND 'password_hash' = ANY (changed)"
+        " AND action = 'update'"
+    )
+    assert live_database.read(lambda connection: connection.scalar(query)) == 1
+    assert extract_parameters(stored_hash(live_database, person)) == RFC_9106_LOW_MEMORY
 
 
 @pytest.mark.parametrize(("profile", "minutes"), [("web", 180), ("mobile", 30 * 24 * 60)])
@@ -286,13 +330,19 @@ def test_the_profile_says_how_long_a_session_rests(
     assert row["current_hash"] == token.hash
 
 
-@pytest.mark.parametrize("change", [{"password_hash": "newer"}, {"status": "blocked"}])
+@pytest.mark.parametrize("stored", [GROWER.password_hash, BCRYPT], ids=["argon2", "bcrypt"])
+@pytest.mark.parametrize(
+    ("change", "status"), [({"password_hash": OTHERS}, 401), ({"status": "blocked"}, 403)]
+)
 def test_who_is_shut_out_while_the_password_is_checked_gets_no_session(
     live_database: Database,
-    grower: Person,
     monkeypatch: pytest.MonkeyPatch,
+    stored: str,
     change: dict[str, str],
+    status: int,
 ) -> None:
+    grower = register(live_database, replace(GROWER, password_hash=stored))
+
     def checked(*credentials: Any) -> Verdict:
         shut_out = update(users).where(users.c.id == grower.id).values(change)
         live_database.transact(lambda connection: connection.execute(shut_out))
@@ -300,13 +350,31 @@ def test_who_is_shut_out_while_the_password_is_checked_gets_no_session(
 
     monkeypatch.setattr(signing_in, "check_password", checked)
 
-    assert_refused(sign_in())
+    assert sign_in().status == status
     assert (
         live_database.read(
             lambda connection: connection.scalar(select(func.count()).select_from(sessions))
         )
         == 0
     )
+    assert stored_hash(live_database, grower) == change.get("password_hash", stored)
+
+
+def test_a_password_that_changes_whenever_it_is_checked_is_refused(
+    live_database: Database, grower: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checks: list[Verdict] = []
+
+    def checked(*credentials: Any) -> Verdict:
+        checks.append(check_password(*credentials))
+        changed = update(users).values(password_hash=hash_password(PASSWORD))
+        live_database.transact(lambda connection: connection.execute(changed))
+        return checks[-1]
+
+    monkeypatch.setattr(signing_in, "check_password", checked)
+
+    assert_refused(sign_in())
+    assert [verdict.correct for verdict in checks] == [True, True]
 
 
 def test_guessing_one_account_is_slowed_down_however_it_is_written(grower: Person) -> None:

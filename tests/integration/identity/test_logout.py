@@ -4,7 +4,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, text, update
 
 from fieldgate.db.engine import Database
 from fieldgate.db.tables.change_log import change_log
@@ -56,6 +56,23 @@ def test_everywhere_ends_all_of_the_callers_and_nobody_elses(phones: list[Phone]
 
     assert [is_signed_in(phone) for phone in phones] == [False, False, True]
     assert [refresh(phone).status for phone in phones] == [401, 401, 200]
+
+
+def test_a_session_that_had_expired_is_left_as_it_is(
+    live_database: Database, phones: list[Phone]
+) -> None:
+    expired = update(sessions).where(sessions.c.id == phones[1].session_id)
+    long_ago = text("now() - interval '1 hour'")
+    live_database.transact(
+        lambda connection: connection.execute(expired.values(expires_at=long_ago))
+    )
+
+    assert log_out(phones[0], '{"everywhere": true}').status == 204
+
+    ended = select(sessions.c.id).where(sessions.c.ended_at.is_not(None))
+    assert live_database.read(lambda connection: connection.scalars(ended).all()) == [
+        phones[0].session_id
+    ]
 
 
 @pytest.mark.parametrize("body", [None, '{"everywhere": true}'])

@@ -21,9 +21,10 @@ def test_the_same_token_many_times_at_once_gives_one_successor(
     person = register(live_database, Person("", None))
     phone = begin_session(live_database, person)
 
-    answers = race(
-        database_url, requests, lambda database: refresh(database, phone.refresh_token)[1].text
-    )
+    def successor_of(database: Database) -> str:
+        return refresh(database, phone.refresh_token)[1].text
+
+    answers = race(database_url, [successor_of] * requests)
 
     successor = phone.refresh_token.successor()
     assert answers == [successor.text] * requests
@@ -56,7 +57,7 @@ def test_a_stolen_token_many_times_at_once_is_refused_each_time(
             refresh(database, stolen)
         return True
 
-    assert race(database_url, 20, replay) == [True] * 20
+    assert race(database_url, [replay] * 20) == [True] * 20
     assert not alive(live_database)
     with pytest.raises(Unauthorized):
         refresh(live_database, newest)

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, text
 
 from fieldgate.db.engine import Database
 from fieldgate.db.url import parse_url
-from identity import session_store, store, verifying
+from identity import session_store, signing_out, store, verifying
 from identity.passwords import check_password, hash_password
 from identity.sessions import NewSession
 from tests.support.database import count_statements
@@ -47,6 +47,14 @@ def password_is(database: Database, password: str) -> bool:
     return check_password(row["password_hash"], password).correct
 
 
+def waiting[T](work: Future[T], connection: Connection) -> Future[T]:
+    """Return `work` once it waits for what the connection's transaction holds."""
+    locked = text("SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)")
+    while not connection.scalar(locked):
+        assert not work.done()
+    return work
+
+
 def test_the_password_is_new_and_every_session_ends(
     grower: Person, challenge: Answer, live_database: Database
 ) -> None:
@@ -64,6 +72,46 @@ def test_the_password_is_new_and_every_session_ends(
     ]
 
 
+def test_a_session_that_had_expired_is_left_as_it_is(
+    grower: Person, challenge: Answer, live_database: Database
+) -> None:
+    begin_session(live_database, grower)
+    change(live_database, "UPDATE sessions SET expires_at = now() - interval '1 hour'")
+
+    assert set_password(challenge, code_of(challenge), NEW_PASSWORD).status == 204
+    assert rows(live_database, "SELECT end_reason FROM sessions") == [{"end_reason": None}]
+
+
+@pytest.mark.parametrize("reason", ["password_changed", "logged_out"])
+def test_a_session_that_is_refreshed_in_its_last_moment_ends_too(
+    grower: Person,
+    challenge: Answer,
+    live_database: Database,
+    database_url: str,
+    reason: str,
+) -> None:
+    begin_session(live_database, grower)
+    change(live_database, "UPDATE sessions SET expires_at = now()")
+    phone = Database(lambda: parse_url(database_url, "the test"))
+    threads = ThreadPoolExecutor(1)
+    proof = UUID(challenge.data["challengeId"]), code_of(challenge)
+
+    def end() -> None:
+        if reason == "logged_out":
+            signing_out.sign_out(live_database, grower.id, None)
+        else:
+            verifying.reset_password(live_database, *proof, NEW_PASSWORD)
+
+    def refresh(connection: Connection) -> Future[None]:
+        # As one that came in time does, and has not committed yet when the time is over.
+        connection.execute(text("UPDATE sessions SET expires_at = now() + interval '1 hour'"))
+        return waiting(threads.submit(end), connection)
+
+    with threads, closing(phone):
+        phone.transact(refresh).result()
+    assert rows(live_database, "SELECT end_reason FROM sessions") == [{"end_reason": reason}]
+
+
 def test_a_session_begun_by_the_old_password_meanwhile_ends_too(
     grower: Person, challenge: Answer, live_database: Database, database_url: str
 ) -> None:
@@ -79,10 +127,7 @@ def test_a_session_begun_by_the_old_password_meanwhile_ends_too(
         session_store.start_session(connection, user.id, NewSession.of("web"))
         assert store.lock_password(connection, user)
         reset = threads.submit(verifying.reset_password, live_database, *proof, NEW_PASSWORD)
-        waiting = text("SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)")
-        while not connection.scalar(waiting):
-            assert not reset.done()
-        return reset
+        return waiting(reset, connection)
 
     with threads, closing(login):
         assert len(login.transact(begin).result()) == 1

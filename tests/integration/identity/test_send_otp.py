@@ -6,8 +6,12 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from sqlalchemy import Connection
 
 from fieldgate.db.engine import Database
+from identity.challenge_view import ChallengeView
+from identity.challenging import OpenedChallenge, open_challenge
+from identity.sending import Work, open_and_wake
 from tests.support.database import count_statements
 from tests.support.gateway import Answer, signed_in
 from tests.support.log import Log
@@ -154,6 +158,34 @@ def test_a_queue_that_is_down_does_not_keep_the_answer(
     sqs.refusing = True
     assert send().status == 202
     assert texts(live_database) == [(PHONE, "code")]
+
+
+def test_only_a_challenge_that_was_kept_is_sent(
+    grower: Person, live_database: Database, sqs: LocalSqs
+) -> None:
+    opened: list[OpenedChallenge] = []
+
+    def open_(connection: Connection) -> OpenedChallenge:
+        opened.append(open_challenge(connection, phone=PHONE, purpose="login", ip="192.0.2.7"))
+        return opened[-1]
+
+    def at_the_second_try(work: Work) -> ChallengeView:
+        with live_database.engine.connect() as connection:
+            work(connection)
+            connection.rollback()
+        return live_database.transact(work)
+
+    def by_another_request(work: Work) -> ChallengeView:
+        with live_database.engine.connect() as connection:
+            work(connection)
+            connection.rollback()
+        return ChallengeView.of(replace(opened[0], id=uuid4()))
+
+    assert open_and_wake(at_the_second_try, open_).challenge_id == opened[1].id
+    let_pass(live_database, "61 seconds")
+    open_and_wake(by_another_request, open_)
+
+    assert [call["MessageBody"] for _, call in sqs.calls] == [str(opened[1].message_id)]
 
 
 def test_a_new_phone_is_the_callers_to_prove(grower: Person, live_database: Database) -> None:

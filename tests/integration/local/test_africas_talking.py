@@ -94,3 +94,16 @@ def test_a_callback_that_is_not_there_harms_nothing() -> None:
     with run_africas_talking("http://127.0.0.1:1/reports") as vendor:
         assert send(vendor).status_code == 201
         assert send(vendor).status_code == 201
+
+
+def test_it_refuses_texts_with_the_code_it_was_told(vendor: Vendor) -> None:
+    vendor.faults.set("sms", "error", 60, code=405)
+    (recipient,) = send(vendor).json()["SMSMessageData"]["Recipients"]
+    assert (recipient["statusCode"], recipient["status"]) == (405, "InsufficientBalance")
+
+    vendor.faults.set("sms", "error", 60, code=402)
+    assert send(vendor).json()["SMSMessageData"] == {"Message": "InvalidSenderId", "Recipients": []}
+
+    vendor.faults.set("sms", "error", 60)
+    assert send(vendor).status_code == 500
+    assert vendor.texts() == []

@@ -72,6 +72,12 @@ def test_what_the_vendor_took_is_sent(wire: Wire, code: int | str) -> None:
     assert send() == "ATXid_1"
 
 
+@pytest.mark.parametrize("message_id", ["None", "", None])
+def test_what_the_vendor_took_without_an_id_is_sent(wire: Wire, message_id: str | None) -> None:
+    wire.say([recipient(101) | {"messageId": message_id}])
+    assert send() == ""
+
+
 @pytest.mark.parametrize("code", FAILURES)
 def test_every_status_code_means_what_the_table_says(wire: Wire, code: int) -> None:
     wire.say([recipient(code)])

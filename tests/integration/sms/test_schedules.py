@@ -6,8 +6,10 @@ from typing import Any
 import pytest
 from sqlalchemy import func
 
+from fieldgate import queues
 from fieldgate.db.engine import Database
 from fieldgate.errors import Unavailable
+from fieldgate.schedules import RESERVE_SECONDS
 from sms import requeue_sms, requeueing, send_sms, store, watch_conversion
 from tests.support.gateway import LambdaContext
 from tests.support.log import Log
@@ -21,11 +23,13 @@ HOUR_AGO = timedelta(minutes=61)
 
 
 def queued(sqs: LocalSqs) -> set[str]:
-    return {body["MessageBody"] for name, body in sqs.calls if name == "SendMessage"}
+    """Return what one asked the queue to take."""
+    batches = [call["Entries"] for name, call in sqs.calls if name == "SendMessageBatch"]
+    return {entry["MessageBody"] for batch in batches for entry in batch}
 
 
-def sweep() -> None:
-    requeue_sms.handler(EVENT, LambdaContext())
+def sweep(seconds: int = 28) -> None:
+    requeue_sms.handler(EVENT, LambdaContext(seconds * 1000))
 
 
 def test_a_text_whose_message_was_lost_is_sent_after_all(
@@ -83,15 +87,56 @@ def test_the_oldest_come_first_and_no_more_than_there_is_time_for(
     assert queued(sqs) == {texts[1], texts[2]}
 
 
-def test_a_queue_that_takes_nothing_fails_the_sweep(deployed: Database, sqs: LocalSqs) -> None:
+def test_ten_texts_are_put_on_the_queue_in_one_call(
+    deployed: Database, sqs: LocalSqs, capsys: pytest.CaptureFixture[str]
+) -> None:
+    late = {str(add_text(deployed, age=LATE)) for _ in range(queues.BATCH + 1)}
+    sweep()
+    assert queued(sqs) == late
+    assert [name for name, _ in sqs.calls] == ["SendMessageBatch"] * 2
+    assert metrics(capsys.readouterr().out) == {
+        ("SmsExpired", ""): 0,
+        ("SmsRequeued", ""): queues.BATCH + 1,
+    }
+
+
+def test_what_the_queue_does_not_take_waits_for_the_next_sweep(
+    deployed: Database, sqs: LocalSqs, log: Log, capsys: pytest.CaptureFixture[str]
+) -> None:
+    refused, taken = (str(add_text(deployed, age=LATE)) for _ in range(2))
+    sqs.refused_bodies = {refused}
+    sweep()
+    assert [record["body"] for record in sqs.receive()["Records"]] == [taken]
+    (line,) = log.said("texts late")
+    assert (line["overdue"], line["requeued"]) == (2, 1)
+    assert metrics(capsys.readouterr().out)["SmsRequeued", ""] == 1
+
+    sqs.refused_bodies = set()
+    sweep()
+    assert refused in {record["body"] for record in sqs.receive()["Records"]}
+
+
+def test_a_queue_that_takes_nothing_fails_the_sweep_which_is_measured_all_the_same(
+    deployed: Database, sqs: LocalSqs, capsys: pytest.CaptureFixture[str]
+) -> None:
     add_text(deployed, age=LATE)
+    add_text(deployed, expires_in=timedelta(seconds=-1))
     sqs.refusing = True
     with pytest.raises(Unavailable):
         sweep()
+    assert len(sqs.calls) == 1
+    assert metrics(capsys.readouterr().out) == {("SmsExpired", ""): 1, ("SmsRequeued", ""): 0}
+
+
+def test_a_sweep_without_time_begins_nothing(deployed: Database, sqs: LocalSqs) -> None:
+    message_id = add_text(deployed, expires_in=timedelta(seconds=-1))
+    with pytest.raises(Unavailable):
+        sweep(RESERVE_SECONDS)
+    assert text_row(deployed, message_id)["state"] == "queued"
 
 
 def metrics(printed: str) -> dict[tuple[str, str], float]:
-    """Read the metrics that were written, by name and country."""
+    """Read the metrics that were written, by name and country or prefix."""
     import json
 
     found: dict[tuple[str, str], float] = {}
@@ -100,7 +145,8 @@ def metrics(printed: str) -> dict[tuple[str, str], float]:
         for about in written["_aws"]["CloudWatchMetrics"]:
             for metric in about["Metrics"]:
                 (value,) = written[metric["Name"]]
-                found[metric["Name"], written.get("country", "")] = value
+                place = written.get("country", written.get("prefix", ""))
+                found[metric["Name"], place] = value
     return found
 
 
@@ -131,10 +177,29 @@ def test_a_range_that_is_pumped_is_noticed_and_named(
     assert (line["prefix"], line["sent"], line["verified"]) == ("254711000xxx", 12, 2)
     assert metrics(capsys.readouterr().out) == {
         ("OtpPumpingSuspected", ""): 1,
-        ("OtpSent", "KE"): 24,
-        ("OtpVerified", "KE"): 5,
-        ("OtpSent", "UG"): 9,
-        ("OtpVerified", "UG"): 0,
+        ("OtpConversion", "254711000xxx"): pytest.approx(100 * 2 / 12),
+        ("OtpConversion", "254722000xxx"): 25,
+        ("OtpSentLastHour", "KE"): 24,
+        ("OtpVerifiedLastHour", "KE"): 5,
+        ("OtpSentLastHour", "UG"): 9,
+        ("OtpVerifiedLastHour", "UG"): 0,
+    }
+
+
+def test_pumping_that_spreads_over_many_ranges_is_noticed_by_its_country(
+    deployed: Database, log: Log, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number in range(10):
+        add_codes(deployed, f"+25670000{number}", sent=5, verified=int(number < 9))
+    watch_conversion.handler(EVENT, LambdaContext())
+
+    (line,) = log.said("codes sent and not typed in")
+    assert (line["country"], line["sent"], line["verified"]) == ("UG", 50, 9)
+    assert line["request_id"] == EVENT["id"]
+    assert metrics(capsys.readouterr().out) == {
+        ("OtpPumpingSuspected", ""): 1,
+        ("OtpSentLastHour", "UG"): 50,
+        ("OtpVerifiedLastHour", "UG"): 9,
     }
 
 
@@ -170,4 +235,4 @@ def test_a_code_that_was_sent_twice_counts_once(
     again = {name: row[name] for name in ("challenge_id", "phone", "kind", "state", "sent_at")}
     deployed.transact(lambda connection: connection.execute(insert(sms_messages).values(again)))
     watch_conversion.handler(EVENT, LambdaContext())
-    assert metrics(capsys.readouterr().out)["OtpSent", "KE"] == 1
+    assert metrics(capsys.readouterr().out)["OtpSentLastHour", "KE"] == 1

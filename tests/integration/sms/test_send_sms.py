@@ -1,8 +1,6 @@
 """The worker behind the queue of texts: a real queue (moto's), Lambda's part played here."""
 
-import threading
 import uuid
-from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
@@ -11,7 +9,6 @@ from sqlalchemy import func
 
 from fieldgate import queues
 from fieldgate.db.engine import Database
-from fieldgate.db.url import parse_url
 from fieldgate.errors import Unavailable
 from fieldgate.one_time_codes import code_for
 from fieldgate.sms.sending import sending
@@ -20,6 +17,7 @@ from sms import send_sms, store
 from sms.delivering import deliver
 from tests.support.gateway import LambdaContext
 from tests.support.log import Log
+from tests.support.racing import race
 from tests.support.sqs import DEAD_LETTERS, MAX_RECEIVES, LocalSqs
 from tests.support.texts import PHONE, Vendor, Wire, add_text, change_text, recipient, text_row
 
@@ -94,18 +92,7 @@ def test_one_text_is_sent_once_by_twenty_workers(
     deployed: Database, database_url: str, vendor: Vendor
 ) -> None:
     message_id = add_text(deployed)
-    barrier = threading.Barrier(20)
-
-    def run(_: int) -> None:
-        database = Database(lambda: parse_url(database_url, "the test"))
-        barrier.wait()
-        try:
-            deliver(database, sending(), str(message_id))
-        finally:
-            database.close()
-
-    with ThreadPoolExecutor(20) as pool:
-        list(pool.map(run, range(20)))
+    race(database_url, [lambda database: send_again(database, message_id)] * 20)
     assert len(vendor.texts()) == 1
     assert text_row(deployed, message_id)["attempts"] == 1
 
@@ -127,6 +114,22 @@ def test_a_worker_that_was_killed_after_sending_is_followed_by_the_same_code(
     # Should the first one live after all, it changes nothing any more.
     deployed.transact(lambda connection: store.record_failed(connection, claimed, "late"))
     assert text_row(deployed, message_id)["state"] == "sent"
+
+
+@pytest.mark.parametrize("vendors_id", ["None", "ATXid_1"])
+def test_an_id_that_the_vendor_gives_twice_has_nothing_sent_again(
+    deployed: Database, sqs: LocalSqs, wire: Wire, vendors_id: str
+) -> None:
+    wire.say([recipient(101, vendors_id)])
+    texts = [add_text(deployed), add_text(deployed)]
+    for message_id in texts:
+        wake_sender(message_id)
+        assert work(sqs) == {"batchItemFailures": []}
+    rows = [text_row(deployed, message_id) for message_id in texts]
+    assert [row["state"] for row in rows] == ["sent", "sent"]
+    kept = None if vendors_id == "None" else vendors_id
+    assert [row["provider_message_id"] for row in rows] == [kept, None]
+    assert rows[1]["sent_at"] is not None
 
 
 def test_a_vendor_that_is_down_is_tried_again_later(

@@ -6,7 +6,15 @@ import pytest
 
 from fieldgate import config
 from fieldgate.sms import circuit_breaker
-from fieldgate.sms.circuit_breaker import FAILURES, OPEN_SECONDS, PROBE_SECONDS, CircuitBreaker
+from fieldgate.sms.circuit_breaker import (
+    FAILURES,
+    KEPT_SECONDS,
+    OPEN_SECONDS,
+    PROBE_SECONDS,
+    CircuitBreaker,
+)
+from local.valkey import ValkeyServer
+from tests.conftest import empty_valkey
 from tests.support.clock import Clock
 
 
@@ -84,6 +92,36 @@ def test_another_process_needs_no_failures_of_its_own_to_know(clock: Clock) -> N
     assert other.lets_through()
     other.failed()  # one is enough now
     assert not other.lets_through()
+
+
+@pytest.mark.parametrize("asleep", [OPEN_SECONDS, OPEN_SECONDS + KEPT_SECONDS + 1])
+def test_a_process_that_slept_while_another_closed_it_blocks_nobody(
+    clock: Clock, valkey: ValkeyServer, asleep: int
+) -> None:
+    slept = opened()
+    clock.now += OPEN_SECONDS
+    other = CircuitBreaker("sms")
+    assert other.lets_through()
+    other.succeeded()
+    clock.now += asleep
+    if asleep > KEPT_SECONDS:
+        empty_valkey(valkey.url)  # whose own clock would have forgotten it
+    assert slept.lets_through()
+    assert slept.lets_through()
+    assert CircuitBreaker("sms").lets_through()
+    slept.failed()  # one of three, as at the beginning
+    assert slept.lets_through()
+
+
+def test_a_process_that_knows_of_no_closing_probes_although_the_cache_forgot(
+    clock: Clock, valkey: ValkeyServer
+) -> None:
+    breaker = opened()
+    empty_valkey(valkey.url)
+    assert not breaker.lets_through()
+    clock.now += OPEN_SECONDS
+    assert breaker.lets_through()
+    assert not breaker.lets_through()
 
 
 def test_without_a_cache_it_works_for_this_process(

@@ -52,7 +52,7 @@ class DatabaseSettings(Settings):
     database_connect_seconds: float = Field(default=3, gt=0)
     # An open write transaction holds up every reader of the outbox; also when a frozen or killed
     # environment left it behind.
-    database_idle_transaction_seconds: float = Field(default=10, gt=0)
+    database_idle_transaction_seconds: float = Field(default=3, gt=0)
     # Path or PEM text of the authorities to trust instead of the system's (RDS has its own).
     database_ca_cert: str = ""
 

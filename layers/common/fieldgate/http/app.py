@@ -39,10 +39,11 @@ def create_app(
 
     Every route of it needs a signed-in caller unless `public`. `limit` is the class of its rate
     limit (see limits.py): the caller's, or on public routes the network address's, and a public
-    route then calls `limit_identifier` as well. None is for what monitors ask.
+    route whose body names somebody calls `limit_identifier` as well. None is for what monitors
+    ask, and for the reports of a provider.
 
-    Around the routes stand, in this order: request id, security headers, caller, rate limit, body
-    limit, error mapping, validation. (CORS is the gateway's:
+    Around the routes stand, in this order: request id, security headers, error mapping, caller,
+    rate limit, body limit, validation. (CORS is the gateway's:
     docs/decisions/0005-cors-at-the-gateway.md.)
     """
     app = FastAPI(title=title, openapi_url=None, redirect_slashes=False)

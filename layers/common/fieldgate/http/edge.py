@@ -1,6 +1,7 @@
 """The outermost layer of every app: what must be true of each answer, whatever happened."""
 
 from collections.abc import Callable
+from http import HTTPStatus
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
@@ -53,7 +54,9 @@ class Edge:
                 started = True
                 headers = MutableHeaders(scope=message)
                 headers[request_id.HEADER] = correlation_id
-                for name, value in (SECURITY_HEADERS | limit_headers(scope)).items():
+                too_many = message["status"] == HTTPStatus.TOO_MANY_REQUESTS
+                limits = limit_headers(scope, headers.get("retry-after") if too_many else None)
+                for name, value in (SECURITY_HEADERS | limits).items():
                     headers.setdefault(name, value)
                 logger().info("request answered", extra={"status_code": message["status"]})
             await send(message)

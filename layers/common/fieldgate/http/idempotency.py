@@ -16,7 +16,6 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
-from http import HTTPStatus
 from typing import Any
 
 from fastapi import Request, Response
@@ -47,7 +46,6 @@ class IdempotentRequest:
     scope: str
     key: str | None
     digest: bytes
-    status: int
     # Of the answer to come.
     headers: Any = field(default_factory=dict)
 
@@ -124,7 +122,6 @@ class IdempotentRequest:
         """
         values = {
             "request_hash": self.digest,
-            "status": self.status,
             "answer": answer.model_dump_json(by_alias=True),
             "created_at": func.now(),
         }
@@ -169,7 +166,6 @@ async def idempotent_request(request: Request, response: Response) -> Idempotent
         scope=f"{route} {_caller_id(request)}",
         key=key,
         digest=_digest(key or "", route, request.url.path, await request.body()),
-        status=request.scope["route"].status_code or HTTPStatus.OK,
         headers=response.headers,
     )
 

@@ -132,21 +132,28 @@ def limit_request(request: Request, limit: LimitClass | None, *, public: bool) -
 def limit_identifier(request: Request, identifier: str) -> None:
     """Spend from the bucket of a phone, address or id that a public route's body names.
 
-    `identifier` is what is one for us, whichever way it was written: a phone in E.164. Its bucket
-    is shared by all routes of the app's class.
+    `identifier` is what is one for us, whichever way it was written: a phone in E.164. It has a
+    bucket for each route, so that who guesses a stranger's password keeps no codes from them.
 
     Raises:
         RateLimited: the bucket is empty.
 
     """
     limit: LimitClass = request.scope["fieldgate.limit"]
-    _spend(request, limit, f"identifier {identifier.strip().casefold()}", 1)
+    route = request.scope.get("aws.event", {}).get("routeKey")
+    _spend(request, limit, f"identifier {route} {identifier.strip().casefold()}", 1)
 
 
-def limit_headers(scope: Mapping[str, Any]) -> dict[str, str]:
-    """Return the headers that tell of the bucket of this request that is emptier, if any."""
+def limit_headers(scope: Mapping[str, Any], retry_after: str | None) -> dict[str, str]:
+    """Return the headers that tell of the bucket of this request that is emptier, if any.
+
+    A refusal for another reason than a bucket says the same in them as in its `retry_after`.
+    """
     standing: Standing | None = scope.get(_BUCKET)
-    return standing.headers() if standing else {}
+    if standing is None:
+        return {}
+    refused = {"RateLimit-Remaining": "0", "RateLimit-Reset": retry_after} if retry_after else {}
+    return standing.headers() | refused
 
 
 def client_ip(request: Request) -> str:

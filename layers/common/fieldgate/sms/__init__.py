@@ -46,7 +46,7 @@ class SmsSender(Protocol):
             text: characters of GSM 03.38, 160 at most.
 
         Returns:
-            The provider's id of the message, by which its delivery reports name it.
+            The provider's id of the message, by which its delivery reports name it; "" for none.
 
         Raises:
             SmsRefused, SmsUnavailable, SmsMisconfigured: see there.
@@ -57,7 +57,7 @@ class SmsSender(Protocol):
 
 @dataclass(frozen=True)
 class SentSms:
-    """Who took a text, and its id there."""
+    """Who took a text, and its id there; "" where it has none."""
 
     provider: str
     message_id: str

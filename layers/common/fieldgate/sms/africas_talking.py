@@ -20,6 +20,8 @@ from fieldgate.sms import (
 
 TIMEOUT_SECONDS = (2, 5)  # to connect, to answer
 
+# What stands where a message has no id.
+NO_ID = "None"
 # What becomes of a text, by the status code of its recipient.
 ACCEPTED = {100, 101, 102}  # processed, sent, queued
 FAILURES: dict[int, tuple[type[SmsError], str]] = {
@@ -96,7 +98,7 @@ def _refusal(text: str) -> SmsError:
 
 
 def _message_id(answer: Any) -> str:
-    """Return the provider's id of the one message that an answer is about.
+    """Return the provider's id of the one message that an answer is about, "" for none.
 
     Raises:
         SmsError: of the kind that the status code stands for.
@@ -113,7 +115,7 @@ def _message_id(answer: Any) -> str:
         # It came with a 2xx, so perhaps it was sent.
         raise SmsUnavailable("answer_not_understood") from None
     if status in ACCEPTED:
-        return message_id
+        return "" if message_id == NO_ID else message_id
     kind, reason = FAILURES.get(status, (SmsUnavailable, "unknown_status"))
     raise kind(reason)
 

@@ -28,6 +28,8 @@ otp_challenges = Table(
     # Whom a right code is for. None: a registration, or a challenge that nothing can win, made so
     # that the answer does not tell whether a number is known.
     Column("user_id", Uuid, ForeignKey("users.id", ondelete="CASCADE")),
+    # Of the session that a second factor begins, as the login before it asked for.
+    Column("profile", Text),
     Column("attempts", Integer, nullable=False, server_default=text("0")),
     Column("sends", Integer, nullable=False, server_default=text("1")),
     time_column("created_at"),
@@ -37,6 +39,7 @@ otp_challenges = Table(
         "purpose IN ('register', 'login', 'second_factor', 'password_reset', 'phone_change')",
         name="purpose",
     ),
+    CheckConstraint("profile IN ('web', 'mobile')", name="profile"),
 )
 Index("ix_otp_challenges_created_at", otp_challenges.c.created_at)
 Index("ix_otp_challenges_user_id", otp_challenges.c.user_id)
@@ -70,7 +73,7 @@ otp_phones = Table(
 Index("ix_otp_phones_updated_at", otp_phones.c.updated_at)
 
 # Budgets of addresses, number prefixes, countries, and of all: counted from the hour or day's
-# beginning. `key` says which ("ip:192.0.2.7").
+# beginning. `key` says which ("hour:ip:192.0.2.7").
 otp_counters = Table(
     "otp_counters",
     METADATA,
@@ -104,7 +107,9 @@ sms_messages = Table(
     time_column("created_at"),
     Column("sent_at", DateTime(timezone=True)),
     Column("finished_at", DateTime(timezone=True)),
-    CheckConstraint("kind IN ('code', 'already_registered', 'password_first')", name="kind"),
+    CheckConstraint(
+        "kind IN ('code', 'already_registered', 'password_first', 'phone_changed')", name="kind"
+    ),
     CheckConstraint(
         "state IN ('queued', 'sending', 'sent', 'delivered', 'failed', 'expired')", name="state"
     ),

@@ -1,6 +1,6 @@
 """What keeps requests within their limits, and repeated ones from being done again."""
 
-from sqlalchemy import Column, DateTime, Index, Integer, LargeBinary, Table, Text
+from sqlalchemy import Column, DateTime, Index, LargeBinary, Table, Text
 
 from fieldgate.db.tables.base import METADATA, time_column
 
@@ -11,7 +11,6 @@ idempotency_keys = Table(
     Column("scope", Text, primary_key=True),  # route and caller
     Column("key_hash", LargeBinary, primary_key=True),
     Column("request_hash", LargeBinary, nullable=False),
-    Column("status", Integer, nullable=False),
     Column("answer", Text, nullable=False),  # JSON: what the envelope held
     time_column("created_at"),
 )
