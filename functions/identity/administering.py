@@ -1,4 +1,8 @@
-"""What admins do to users: give and take roles, block and let in again."""
+"""What admins do to users: give and take roles, block and let in again.
+
+The authorizer lets callers by who were admins half a minute ago. So they are looked at once more
+here, after those who change others have been waited for.
+"""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -8,17 +12,22 @@ from sqlalchemy import Connection
 
 from fieldgate import request_id
 from fieldgate.db.engine import Database
-from fieldgate.errors import BusinessRule, ErrorDetail, NotFound, ValidationFailed
+from fieldgate.errors import BusinessRule, ErrorDetail, Forbidden, NotFound, ValidationFailed
 from identity import session_check, session_store, store
 from identity.store import ADMIN, User
+
+PERMISSION = "users:write"
 
 type Status = Literal["active", "blocked"]
 
 
-def set_roles(database: Database, user_id: UUID, roles: Sequence[str], *, actor: UUID) -> User:
+def set_roles(
+    database: Database, user_id: UUID, roles: Sequence[str], *, actor: UUID, session_id: UUID
+) -> User:
     """Give the user exactly these roles, and return them as they are then.
 
     Raises:
+        Forbidden: `actor` may not do this now, or not by that session of theirs.
         NotFound: no such user.
         ValidationFailed: no such role.
         BusinessRule: nobody would be an admin.
@@ -27,6 +36,7 @@ def set_roles(database: Database, user_id: UUID, roles: Sequence[str], *, actor:
 
     def change(connection: Connection) -> User:
         known = store.lock_roles(connection)
+        _check_actor(connection, actor, session_id)
         user = _found(store.find_by_id(connection, user_id))
         if unknown := [place for place, role in enumerate(roles) if role not in known]:
             details = [ErrorDetail(f"roles.{place}", "is not a role") for place in unknown]
@@ -44,10 +54,13 @@ def set_roles(database: Database, user_id: UUID, roles: Sequence[str], *, actor:
     return user
 
 
-def set_status(database: Database, user_id: UUID, status: Status, *, actor: UUID) -> User:
+def set_status(
+    database: Database, user_id: UUID, status: Status, *, actor: UUID, session_id: UUID
+) -> User:
     """Block a user, which ends their sessions, or let them in (again).
 
     Raises:
+        Forbidden: `actor` may not do this now, or not by that session of theirs.
         NotFound: no such user.
         BusinessRule: nobody would be an admin.
 
@@ -55,6 +68,7 @@ def set_status(database: Database, user_id: UUID, status: Status, *, actor: UUID
 
     def change(connection: Connection) -> tuple[User, list[UUID]]:
         store.lock_roles(connection)
+        _check_actor(connection, actor, session_id)
         user = _found(store.find_by_id(connection, user_id))
         if status == user.status:
             return user, []
@@ -70,6 +84,12 @@ def set_status(database: Database, user_id: UUID, status: Status, *, actor: UUID
     session_check.remember_user(user)
     session_check.remember_ended(ended)
     return user
+
+
+def _check_actor(connection: Connection, actor: UUID, session_id: UUID) -> None:
+    user, alive = session_store.find_with_session(connection, actor, session_id)
+    if user is None or not alive or user.status != "active" or PERMISSION not in user.permissions:
+        raise Forbidden(f"This needs the permission {PERMISSION}.")
 
 
 def _found(user: User | None) -> User:

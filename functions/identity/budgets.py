@@ -1,8 +1,12 @@
 """Budgets of one-time codes, which outlive a challenge: what a new code must not reset.
 
 They are for guessing (checks that fail), for pestering (texts to one number), and for pumping:
-texts to ranges of numbers whose operator pays the attacker (seed: WF-INTEG-03). Known and unknown
-numbers spend alike, so that an answer doesn't tell which it is.
+texts to ranges of numbers whose operator pays the attacker (seed: WF-INTEG-03).
+
+Ranges and countries have two pools each: one for numbers that are nobody's yet, which anybody may
+name as he likes, and a wider one for those of users. So neither can registrations keep users from
+signing in, nor can questions for numbers that nobody has: these spend nothing of the second pool.
+They are refused by it as users' are, so that an answer doesn't tell which it is.
 """
 
 import math
@@ -22,7 +26,12 @@ type Span = Literal["hour", "day"]
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 # The digits at the end that a range of numbers is sold with.
 RANGE_DIGITS = 3
+# How much more is allowed to the numbers of users, which an attacker can't choose.
+KNOWN_FACTOR = 10
 TEXTS_KEY = "day:texts"
+IP_KEY_START = "hour:ip:"
+
+_PURPOSES_OF_NEW_NUMBERS = frozenset({"register", "phone_change"})
 
 _Limit = Annotated[int, Field(ge=1)]
 
@@ -65,16 +74,27 @@ class Counter:
         return hour + HOUR if self.span == "hour" else hour.replace(hour=0) + DAY
 
 
-def counters_of(settings: BudgetSettings, phone: str, country: str, ip: str) -> list[Counter]:
-    """Return what a text to `phone` (E.164) spends besides the phone's own budgets."""
+def counters_of(
+    settings: BudgetSettings, purpose: str, phone: str, country: str, ip: str
+) -> list[Counter]:
+    """Return what a text to `phone` (E.164) spends besides the phone's own budgets.
+
+    From the narrowest to the widest, and one order for all: their rows are locked in it, so that
+    a flood from one address waits for itself before it keeps others waiting.
+    """
+    is_new = purpose in _PURPOSES_OF_NEW_NUMBERS
+    pool, factor = ("new", 1) if is_new else ("known", KNOWN_FACTOR)
     prefix = phone[:-RANGE_DIGITS]
-    return [
-        Counter(f"hour:ip:{ip}", settings.otp_ip_sends_per_hour),
-        Counter(f"hour:prefix:{prefix}", settings.otp_prefix_sends_per_hour),
-        Counter(f"day:prefix:{prefix}", settings.otp_prefix_sends_per_day),
-        Counter(f"day:country:{country}", settings.otp_country_sends_per_day),
-        Counter(TEXTS_KEY, settings.otp_daily_texts),
+    counters = [
+        Counter(f"{IP_KEY_START}{ip}", settings.otp_ip_sends_per_hour),
+        Counter(f"hour:{pool}-prefix:{prefix}", factor * settings.otp_prefix_sends_per_hour),
+        Counter(f"day:{pool}-prefix:{prefix}", factor * settings.otp_prefix_sends_per_day),
+        Counter(f"day:{pool}-country:{country}", factor * settings.otp_country_sends_per_day),
     ]
+    if is_new:
+        # The other half of the day's texts is for users.
+        counters.append(Counter("day:new-texts", math.ceil(settings.otp_daily_texts / 2)))
+    return [*counters, Counter(TEXTS_KEY, settings.otp_daily_texts)]
 
 
 def refuse_overspent(
@@ -102,7 +122,7 @@ def refuse_overspent(
             "No more texts can be sent today. Please sign in by password, or try again tomorrow.",
             headers=_retry_after(until[TEXTS_KEY] - now),
         )
-    until["phone"] = _phone_free_at(settings, sorted(sent_at, reverse=True), now)
+    until["phone"] = phone_free_at(settings, sent_at, now)
     budget, free_at = max(until.items(), key=lambda item: item[1])
     if free_at > now:
         # The key's second word is the kind: its value would name a person.
@@ -124,9 +144,9 @@ def rate_limited(sentence: str, wait: timedelta) -> RateLimited:
     return RateLimited(f"{sentence} Please try again later.", headers=_retry_after(wait))
 
 
-def _phone_free_at(
-    settings: BudgetSettings, latest_first: Sequence[datetime], now: datetime
-) -> datetime:
+def phone_free_at(settings: BudgetSettings, sent_at: Sequence[datetime], now: datetime) -> datetime:
+    """Return when a phone that got texts at `sent_at` may get the next, `now` at the earliest."""
+    latest_first = sorted(sent_at, reverse=True)
     free_at = [now]
     for limit, window in (
         (1, settings.pause),

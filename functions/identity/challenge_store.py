@@ -4,8 +4,8 @@ Each decision that can be raced is one statement. Its parts see one snapshot of 
 what others change meanwhile must be met on a locked row: in INSERT ... ON CONFLICT DO UPDATE, in
 UPDATE ... WHERE, and in SELECT ... FOR UPDATE, which all read the row anew once they have its lock.
 
-Locks are taken in one order, so that nobody waits in a circle: the phone's row, the counters by
-key, the challenge, the user. Each part draws its rows from the part before for that reason.
+Locks are taken in one order, so that nobody waits in a circle: the phone's row, the counters as
+listed, the challenge, the user. Each part draws its rows from the part before for that reason.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,7 +15,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection, text
 
-from identity.budgets import TEXTS_KEY
+from identity.budgets import IP_KEY_START
 
 # Spends a text's budgets. RETURNING old is what was used before, read under the row's lock; what
 # is more than allowed, the caller rolls back.
@@ -32,10 +32,12 @@ _SPENT = """
     counters_spent AS (
         INSERT INTO otp_counters AS counter (key, window_start, used)
         SELECT key, date_trunc(split_part(key, ':', 1), now(), 'UTC'),
-            -- A text that nobody gets costs nothing.
-            CASE WHEN key = :texts_key AND wanted.kind IS NULL THEN 0 ELSE 1 END
-        FROM phone_spent, wanted, unnest(CAST(:keys AS text[])) AS key
-        ORDER BY key
+            -- A text that nobody gets costs nothing, but asking for it does.
+            CASE WHEN wanted.kind IS NULL AND NOT starts_with(key, :ip_key_start)
+                THEN 0 ELSE 1 END
+        FROM phone_spent, wanted,
+            unnest(CAST(:keys AS text[])) WITH ORDINALITY AS listed (key, place)
+        ORDER BY place
         ON CONFLICT (key, window_start) DO UPDATE SET used = counter.used + excluded.used
         RETURNING key, coalesce(old.used, 0) AS used
     ),
@@ -59,10 +61,10 @@ _OPEN = f"""
     ),
     {_SPENT},
     challenge AS (
-        INSERT INTO otp_challenges (id, phone, purpose, user_id, expires_at)
+        INSERT INTO otp_challenges (id, phone, purpose, user_id, profile, expires_at)
         SELECT CAST(:id AS uuid), :phone, :purpose,
             CASE WHEN wanted.kind = 'code' THEN wanted.user_id END,
-            now() + CAST(:lifetime AS interval)
+            :profile, now() + CAST(:lifetime AS interval)
         FROM budgets, wanted
         RETURNING id, expires_at
     ),
@@ -104,9 +106,21 @@ _RESEND = f"""
     FROM budgets LEFT JOIN challenge ON true"""  # noqa: S608 made of constants
 
 _OPEN_STILL = """
-    SELECT phone, sends, expires_at, now() AS now FROM otp_challenges
+    SELECT phone, purpose, sends, expires_at, now() AS now FROM otp_challenges
     WHERE id = CAST(:id AS uuid) AND verified_at IS NULL AND attempts < :max_attempts
         AND expires_at > now()"""
+
+# Of the number that the user has now, as only that can be answered for. With the number's times:
+# they say when its next text is allowed.
+_OPEN_SECOND_FACTOR = """
+    SELECT challenge.id, challenge.expires_at, phone.sent_at, now() AS now
+    FROM users JOIN otp_challenges AS challenge
+        ON challenge.user_id = users.id AND challenge.phone = users.phone
+    JOIN otp_phones AS phone ON phone.phone = users.phone
+    WHERE users.id = CAST(:user_id AS uuid) AND challenge.purpose = 'second_factor'
+        AND challenge.verified_at IS NULL AND challenge.attempts < :max_attempts
+        AND challenge.expires_at > now()
+    ORDER BY challenge.created_at DESC LIMIT 1"""
 
 
 @dataclass(frozen=True)
@@ -128,6 +142,7 @@ class NewChallenge:
     user_id: UUID | None
     lifetime: timedelta
     registration: Registration | None
+    profile: str | None
 
 
 @dataclass(frozen=True)
@@ -149,8 +164,19 @@ class OpenStill:
     """A challenge that a code may still be sent for."""
 
     phone: str
+    purpose: str
     sends: int
     expires_at: datetime
+    now: datetime
+
+
+@dataclass(frozen=True)
+class OpenSecondFactor:
+    """A second factor that can be answered, and when its phone got texts."""
+
+    id: UUID
+    expires_at: datetime
+    sent_at: Sequence[datetime]
     now: datetime
 
 
@@ -170,9 +196,10 @@ def open_challenge(
             "purpose": challenge.purpose,
             "user_id": challenge.user_id,
             "owners_phone": None if challenge.user_id else challenge.phone,
+            "profile": challenge.profile,
             "lifetime": challenge.lifetime,
             "keys": list(counters),
-            "texts_key": TEXTS_KEY,
+            "ip_key_start": IP_KEY_START,
             "name": registration and registration.name,
             "email": registration and registration.email,
             "password_hash": registration and registration.password_hash,
@@ -187,6 +214,16 @@ def find_open(connection: Connection, challenge_id: UUID, max_attempts: int) -> 
     ).mappings()
     found = row.one_or_none()
     return OpenStill(**found) if found else None
+
+
+def find_open_second_factor(
+    connection: Connection, user_id: UUID, max_attempts: int
+) -> OpenSecondFactor | None:
+    row = connection.execute(
+        text(_OPEN_SECOND_FACTOR), {"user_id": user_id, "max_attempts": max_attempts}
+    ).mappings()
+    found = row.one_or_none()
+    return OpenSecondFactor(**found) if found else None
 
 
 def send_again(
@@ -207,7 +244,7 @@ def send_again(
             "max_attempts": max_attempts,
             "max_sends": max_sends,
             "keys": list(counters),
-            "texts_key": TEXTS_KEY,
+            "ip_key_start": IP_KEY_START,
         },
     ).mappings()
     return Spent(**row.one())

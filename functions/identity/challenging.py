@@ -16,11 +16,13 @@ from identity.budgets import (
     BudgetSettings,
     Counter,
     counters_of,
+    phone_free_at,
     rate_limited,
     refuse_overspent,
 )
 from identity.challenge_store import NewChallenge, Registration, Spent
 from identity.phone_numbers import supported_country_of
+from identity.sessions import Profile
 
 type Purpose = Literal["register", "login", "second_factor", "password_reset", "phone_change"]
 
@@ -43,11 +45,13 @@ def open_challenge(
     ip: str,
     user_id: UUID | None = None,
     registration: Registration | None = None,
+    profile: Profile | None = None,
 ) -> OpenedChallenge:
     """Spend the budgets of `phone` (E.164) and open a challenge for it, in one statement.
 
     `user_id` is whose challenge it is: the caller's (phone_change) or that of the user whose
     password was right (second_factor). Without it, it is that of the user who has the number.
+    `profile` is kept with it: what the login wished for (second_factor).
     Which text is sent (a code, a notice, none at all) follows from purpose and user; the answer
     and the work are the same. Call `wake_sender(opened.message_id)` after the commit.
 
@@ -58,7 +62,7 @@ def open_challenge(
 
     """
     codes, budgets = load(OneTimeCodeSettings), load(BudgetSettings)
-    counters = counters_of(budgets, phone, supported_country_of(phone), ip)
+    counters = counters_of(budgets, purpose, phone, supported_country_of(phone), ip)
     challenge = NewChallenge(
         # Nobody can guess it: an id that tells its time, as our others do, would be half a secret.
         uuid.uuid4(),
@@ -67,6 +71,7 @@ def open_challenge(
         user_id,
         timedelta(minutes=codes.otp_minutes),
         registration,
+        profile,
     )
     keys = [counter.key for counter in counters]
     spent = challenge_store.open_challenge(connection, challenge, keys)
@@ -90,7 +95,7 @@ def send_again(connection: Connection, challenge_id: UUID, *, ip: str) -> Opened
         wait = challenge.expires_at - challenge.now
         raise rate_limited("This code was sent often enough.", wait)
     country = supported_country_of(challenge.phone)
-    counters = counters_of(budgets, challenge.phone, country, ip)
+    counters = counters_of(budgets, challenge.purpose, challenge.phone, country, ip)
     spent = challenge_store.send_again(
         connection,
         challenge_id,
@@ -102,15 +107,27 @@ def send_again(connection: Connection, challenge_id: UUID, *, ip: str) -> Opened
     return _within_budgets(challenge_id, spent, budgets, counters)
 
 
+def still_open(connection: Connection, user_id: UUID) -> OpenedChallenge | None:
+    """Return the newest second factor that the user can still answer: its text was sent.
+
+    `resend_after` is when the phone's next text is allowed, now at the earliest.
+    """
+    codes, budgets = load(OneTimeCodeSettings), load(BudgetSettings)
+    found = challenge_store.find_open_second_factor(connection, user_id, codes.otp_max_attempts)
+    if found is None:
+        return None
+    free_at = phone_free_at(budgets, found.sent_at, found.now)
+    return OpenedChallenge(found.id, found.expires_at, free_at, None)
+
+
 def _within_budgets(
     challenge_id: UUID, spent: Spent, budgets: BudgetSettings, counters: list[Counter]
 ) -> OpenedChallenge:
     refuse_overspent(budgets, counters, used=spent.used, sent_at=spent.sent_at, now=spent.now)
     if spent.expires_at is None:
         raise gone()
-    return OpenedChallenge(
-        challenge_id, spent.expires_at, spent.now + budgets.pause, spent.message_id
-    )
+    free_at = phone_free_at(budgets, [*spent.sent_at, spent.now], spent.now)
+    return OpenedChallenge(challenge_id, spent.expires_at, free_at, spent.message_id)
 
 
 def gone() -> Gone:

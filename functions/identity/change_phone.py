@@ -31,7 +31,9 @@ class Proof(ApiModel):
 async def change_phone(
     proof: Proof, caller: Annotated[Caller, Depends(current_caller)]
 ) -> Envelope[Profile]:
-    user = verifying.change_phone(database(), caller.user_id, proof.challenge_id, proof.code)
+    user = verifying.change_phone(
+        database(), caller.user_id, caller.session_id, proof.challenge_id, proof.code
+    )
     return envelope(Profile.of(user))
 
 

@@ -1,7 +1,8 @@
 """Every query about checking one-time codes, in SQL as it is sent.
 
 As in `challenge_store` each decision is one statement whose parts see one snapshot, what may have
-changed is met on locked rows, and locks are taken in the same order: phone, challenge, user.
+changed is met on locked rows, and locks are taken in the same order: phone, challenge, user,
+session.
 """
 
 import json
@@ -13,6 +14,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection, RowMapping, text
 
+from identity.session_store import STARTED, start_parameters
 from identity.sessions import NewSession
 from identity.store import User
 
@@ -21,7 +23,7 @@ from identity.store import User
 _TRIED = """
     gate AS (
         SELECT challenge.id, challenge.phone, challenge.purpose, challenge.user_id,
-            ARRAY(
+            challenge.profile, ARRAY(
                 SELECT at FROM unnest(known.failed_at) AS at WHERE at > now() - interval '1 day'
             ) AS failed_at,
             coalesce(
@@ -92,12 +94,12 @@ _SIGN_IN = f"""
         SELECT role FROM user_roles WHERE user_id = (SELECT id FROM winner)
         UNION ALL SELECT role FROM granted
     ),
-    session AS (
-        INSERT INTO sessions (id, user_id, profile, current_hash, expires_at)
-        SELECT CAST(:session_id AS uuid), winner.id, :profile, CAST(:token_hash AS bytea),
-            now() + CAST(:lifetime AS interval)
-        FROM winner
-    )
+    beginning AS (
+        SELECT winner.id AS user_id,
+            coalesce(CAST(:profile AS text), gate.profile, 'web') AS profile
+        FROM winner, gate
+    ),
+    {STARTED}
     SELECT {_TRY_COLUMNS}, (SELECT status FROM owner) AS owner_status, winner.id, winner.name,
         winner.phone, winner.email, winner.status, winner.two_factor_enabled, winner.created_at,
         winner.permission_version + (SELECT count(*) FROM granted) AS permission_version,
@@ -108,12 +110,31 @@ _SIGN_IN = f"""
 
 _CHANGE_PHONE = f"""
     WITH {_TRIED},
+    owner AS (
+        SELECT person.id FROM tried JOIN users AS person ON person.id = tried.user_id
+        WHERE tried.won AND person.status = 'active' FOR NO KEY UPDATE OF person
+    ),
+    -- Locked after the user, as where sessions end: who ended it meanwhile was waited for.
+    acting AS (
+        SELECT owner.id FROM owner JOIN sessions AS session ON session.user_id = owner.id
+        WHERE session.id = CAST(:session_id AS uuid)
+            AND session.ended_at IS NULL AND session.expires_at > now()
+        FOR SHARE OF session
+    ),
     changed AS (
-        UPDATE users SET phone = tried.phone FROM tried
-        WHERE users.id = tried.user_id AND users.status = 'active' AND tried.won
-        RETURNING users.id
+        UPDATE users SET phone = tried.phone FROM acting, tried
+        WHERE users.id = acting.id
+        RETURNING old.phone AS old_phone, new.phone AS new_phone
+    ),
+    -- Who had the phone until now is told, lest it was not they.
+    message AS (
+        INSERT INTO sms_messages (challenge_id, phone, kind)
+        SELECT tried.id, changed.old_phone, 'phone_changed' FROM changed, tried
+        WHERE changed.old_phone <> changed.new_phone
+        RETURNING id
     )
-    SELECT {_TRY_COLUMNS}, EXISTS (SELECT FROM changed) AS changed
+    SELECT {_TRY_COLUMNS}, EXISTS (SELECT FROM changed) AS changed,
+        (SELECT id FROM message) AS message_id
     FROM {_TRY_TABLES}"""  # noqa: S608 made of constants
 
 # Locks the user, so that the statement after it sees every session that was begun before, and who
@@ -197,6 +218,15 @@ class Tried:
 
 
 @dataclass(frozen=True)
+class PhoneChange:
+    """Whether the phone `changed`; `message_id` is the text to send to the one before."""
+
+    tried: Tried
+    changed: bool
+    message_id: UUID | None
+
+
+@dataclass(frozen=True)
 class SignedIn:
     """`user` has the session, if any; `owner_status` is that of the user the challenge was for."""
 
@@ -219,25 +249,24 @@ def sign_in(
         _SIGN_IN,
         attempt,
         registration_role=registration_role,
-        session_id=session.token.session_id,
-        profile=session.profile,
-        token_hash=session.token.hash,
-        lifetime=session.lifetime,
+        **start_parameters(session),
     )
     columns = User.__dataclass_fields__.keys() - {"password_hash"}
     user = User(**{name: row[name] for name in columns}, password_hash=None) if row["id"] else None
     return SignedIn(_tried(row), user, row["owner_status"])
 
 
-def change_phone(connection: Connection, attempt: Try) -> tuple[Tried, bool]:
-    """Check the code, and if it is right give its user the challenge's phone; say whether.
+def change_phone(connection: Connection, attempt: Try, session_id: UUID) -> PhoneChange:
+    """Check the code, and if it is right give its user the challenge's phone.
+
+    Only an active user, and while that session of theirs is alive.
 
     Raises:
         sqlalchemy.exc.IntegrityError: another user has it.
 
     """
-    row = _one(connection, _CHANGE_PHONE, attempt)
-    return _tried(row), bool(row["changed"])
+    row = _one(connection, _CHANGE_PHONE, attempt, session_id=session_id)
+    return PhoneChange(_tried(row), row["changed"], row["message_id"])
 
 
 def try_for_password(connection: Connection, attempt: Try) -> tuple[Tried, UUID | None, str | None]:

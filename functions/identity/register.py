@@ -20,7 +20,7 @@ from identity.challenge_store import Registration
 from identity.challenge_view import ChallengeView
 from identity.challenging import open_challenge
 from identity.passwords import hash_password
-from identity.phone_numbers import PhoneNumber
+from identity.phone_numbers import PhoneNumber, supported_country_of
 from identity.request_types import Email, Name, NewPassword
 from identity.sending import open_and_wake
 
@@ -43,6 +43,8 @@ async def register(
     once: Annotated[IdempotentRequest, Depends(idempotent_request)],
 ) -> Envelope[ChallengeView]:
     limit_identifier(request, account.phone)
+    # Before the work of hashing, which would be in vain.
+    supported_country_of(account.phone)
     # For a number that has an account as well: the time must not tell.
     password_hash = hash_password(account.password.get_secret_value())
     open_ = partial(

@@ -11,6 +11,8 @@ MIN_PASSWORD_CHARS = 8
 
 # Whether an address is somebody's only a letter to it can tell.
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s.]+")
+# ASCII's only; and as text: a number would lose its leading zeros.
+_CODE = re.compile("[0-9]{6}")
 
 
 def _encodable(password: SecretStr) -> SecretStr:
@@ -21,9 +23,23 @@ def _encodable(password: SecretStr) -> SecretStr:
     return password
 
 
+def _of_some_length(password: SecretStr) -> SecretStr:
+    if not password.get_secret_value():
+        raise ValueError("is empty")
+    if len(password.get_secret_value()) > MAX_PASSWORD_BYTES:
+        raise ValueError(f"may have {MAX_PASSWORD_BYTES} characters at most")
+    return password
+
+
+def _long_enough(password: SecretStr) -> SecretStr:
+    if len(password.get_secret_value()) < MIN_PASSWORD_CHARS:
+        raise ValueError(f"must have at least {MIN_PASSWORD_CHARS} characters")
+    return password
+
+
 def _not_too_long(password: SecretStr) -> SecretStr:
     if len(password.get_secret_value().encode()) > MAX_PASSWORD_BYTES:
-        raise ValueError(f"may be {MAX_PASSWORD_BYTES} bytes at most")
+        raise ValueError(f"may have {MAX_PASSWORD_BYTES} bytes at most")
     return password
 
 
@@ -44,17 +60,18 @@ def _email(email: str) -> str:
     return email
 
 
+def _code(code: str) -> str:
+    if not _CODE.fullmatch(code):
+        raise ValueError("must be six digits")
+    return code
+
+
+_EncodablePassword = Annotated[SecretStr, AfterValidator(_encodable)]
 # One that exists may be of an older system, with other rules.
-Password = Annotated[
-    SecretStr, Field(min_length=1, max_length=MAX_PASSWORD_BYTES), AfterValidator(_encodable)
-]
+Password = Annotated[_EncodablePassword, AfterValidator(_of_some_length)]
 NewPassword = Annotated[
-    SecretStr,
-    Field(min_length=MIN_PASSWORD_CHARS, max_length=MAX_PASSWORD_BYTES),
-    AfterValidator(_encodable),
-    AfterValidator(_not_too_long),
+    _EncodablePassword, AfterValidator(_long_enough), AfterValidator(_not_too_long)
 ]
 Name = Annotated[str, Field(max_length=120), AfterValidator(_name)]
 Email = Annotated[str, Field(max_length=254), AfterValidator(_email)]
-# Six ASCII digits as text: a number would lose its leading zeros.
-Code = Annotated[str, Field(pattern="^[0-9]{6}$")]
+Code = Annotated[str, AfterValidator(_code)]

@@ -12,9 +12,9 @@ from sqlalchemy import (
     case,
     exists,
     func,
-    insert,
     or_,
     select,
+    text,
     update,
 )
 
@@ -22,6 +22,37 @@ from fieldgate.db.tables.identity import users
 from fieldgate.db.tables.sessions import sessions
 from identity.sessions import NewSession, RefreshToken, SessionSettings
 from identity.store import User, user_columns, user_of
+
+# More than anybody has devices, and few enough to end them all in one statement.
+MAX_ALIVE = 20
+
+# Parts of a statement that has `beginning` before them: whose session begins, and the profile. The
+# oldest beyond MAX_ALIVE end; those at which somebody is just now are left to the next sign-in.
+STARTED = f"""
+    crowded_out AS (
+        UPDATE sessions SET ended_at = now(), end_reason = 'crowded_out'
+        WHERE id = ANY (ARRAY(
+            SELECT id FROM sessions
+            WHERE ended_at IS NULL AND id IN (
+                SELECT id FROM sessions
+                WHERE user_id = (SELECT user_id FROM beginning)
+                    AND ended_at IS NULL AND expires_at > now()
+                ORDER BY created_at DESC, id DESC OFFSET {MAX_ALIVE - 1})
+            FOR UPDATE SKIP LOCKED))
+    ),
+    started AS (
+        INSERT INTO sessions (id, user_id, profile, current_hash, expires_at)
+        SELECT CAST(:session_id AS uuid), user_id, profile, CAST(:token_hash AS bytea),
+            now() + CASE profile WHEN 'mobile' THEN CAST(:mobile_lifetime AS interval)
+                ELSE CAST(:web_lifetime AS interval) END
+        FROM beginning
+    )"""  # noqa: S608 made of constants
+_START = f"""
+    WITH beginning AS (
+        SELECT CAST(:user_id AS uuid) AS user_id, coalesce(CAST(:profile AS text), 'web') AS profile
+    ),
+    {STARTED}
+    SELECT"""
 
 
 @dataclass(frozen=True)
@@ -33,16 +64,22 @@ class Refreshed:
 
 
 def start_session(connection: Connection, user_id: UUID, session: NewSession) -> None:
-    """Store a session that begins now."""
-    connection.execute(
-        insert(sessions).values(
-            id=session.token.session_id,
-            user_id=user_id,
-            profile=session.profile,
-            current_hash=session.token.hash,
-            expires_at=func.now() + session.lifetime,
-        )
-    )
+    """Store a session that begins now; the user's oldest end where there are too many.
+
+    The user is to be locked before, as rows are in one order everywhere: user, session.
+    """
+    connection.execute(text(_START), start_parameters(session) | {"user_id": user_id})
+
+
+def start_parameters(session: NewSession) -> dict[str, Any]:
+    """Return what `STARTED` needs, and `profile`."""
+    return {
+        "session_id": session.token.session_id,
+        "token_hash": session.token.hash,
+        "profile": session.profile,
+        "web_lifetime": session.settings.lifetime("web"),
+        "mobile_lifetime": session.settings.lifetime("mobile"),
+    }
 
 
 def refresh_session(
@@ -129,6 +166,36 @@ def find_with_session(
         .one_or_none()
     )
     return (user_of(row), row["alive"]) if row else (None, False)
+
+
+def set_two_factor(
+    connection: Connection, user_id: UUID, session_id: UUID, *, enabled: bool
+) -> User | None:
+    """Return the user with the choice; None when they are not active or the session has ended."""
+    owner = (
+        select(users.c.id)
+        .where(users.c.id == user_id, users.c.status == "active")
+        .with_for_update(key_share=True)
+        .cte("owner")
+    )
+    # Locked after the user, as where sessions end: who ended it meanwhile was waited for.
+    acting = (
+        select(sessions.c.user_id)
+        .where(sessions.c.id == session_id, sessions.c.user_id == owner.c.id, _alive())
+        .with_for_update(read=True, of=sessions)
+        .cte("acting")
+    )
+    row = (
+        connection.execute(
+            update(users)
+            .where(users.c.id == acting.c.user_id)
+            .values(two_factor_enabled=enabled)
+            .returning(*user_columns())
+        )
+        .mappings()
+        .one_or_none()
+    )
+    return user_of(row) if row else None
 
 
 def _alive() -> ColumnElement[bool]:

@@ -92,13 +92,15 @@ class RefreshToken:
 
 @dataclass(frozen=True)
 class NewSession:
-    """A session that is about to be stored."""
+    """A session that is about to be stored.
+
+    Without a `profile` it gets that of the login before, if there was one, or else `web`.
+    """
 
     token: RefreshToken
-    profile: Profile
-    lifetime: timedelta
+    profile: Profile | None
+    settings: SessionSettings
 
     @classmethod
-    def of(cls, profile: Profile) -> Self:
-        lifetime = load(SessionSettings).lifetime(profile)
-        return cls(RefreshToken.first(uuid.uuid4()), profile, lifetime)
+    def of(cls, profile: Profile | None = None) -> Self:
+        return cls(RefreshToken.first(uuid.uuid4()), profile, load(SessionSettings))

@@ -29,7 +29,7 @@ class TwoFactor(ApiModel):
 async def set_two_factor(
     body: TwoFactor, caller: Annotated[Caller, Depends(current_caller)]
 ) -> Envelope[Profile]:
-    user = choose(database(), caller.user_id, enabled=body.enabled)
+    user = choose(database(), caller.user_id, caller.session_id, enabled=body.enabled)
     return envelope(Profile.of(user))
 
 

@@ -24,7 +24,9 @@ async def set_user_roles(
     body: Roles,
     caller: Annotated[Caller, require("users:write")],
 ) -> Envelope[UserView]:
-    user = set_roles(database(), user_id, body.roles, actor=caller.user_id)
+    user = set_roles(
+        database(), user_id, body.roles, actor=caller.user_id, session_id=caller.session_id
+    )
     return envelope(UserView.of(user))
 
 

@@ -23,7 +23,9 @@ async def set_user_status(
     body: NewStatus,
     caller: Annotated[Caller, require("users:write")],
 ) -> Envelope[UserView]:
-    user = set_status(database(), user_id, body.status, actor=caller.user_id)
+    user = set_status(
+        database(), user_id, body.status, actor=caller.user_id, session_id=caller.session_id
+    )
     return envelope(UserView.of(user))
 
 

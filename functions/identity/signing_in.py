@@ -4,10 +4,10 @@ from sqlalchemy import Connection
 
 from fieldgate import request_id
 from fieldgate.db.engine import Database
-from fieldgate.errors import Forbidden, InvalidCredentials
+from fieldgate.errors import Forbidden, InvalidCredentials, RateLimited
 from fieldgate.sms.waking import wake_sender
 from identity import session_store, store
-from identity.challenging import OpenedChallenge, open_challenge
+from identity.challenging import OpenedChallenge, open_challenge, still_open
 from identity.passwords import MAX_PASSWORD_BYTES, Verdict, check_password
 from identity.phone_numbers import E164, normalise
 from identity.sessions import NewSession
@@ -33,9 +33,10 @@ def sign_in(
 ) -> User | OpenedChallenge:
     """Return the user known by `identifier` when `password` is right, with `session` begun.
 
-    Where it takes a second factor, a challenge is opened and texted instead. A hash of an older
-    kind is replaced on the way. One read, and when the password is right one transaction; both
-    once more when the password or its hash was changed between the two.
+    Where it takes a second factor, a challenge is opened and texted instead; or, where it is too
+    soon for another text, the one that is open still is returned. A hash of an older kind is
+    replaced on the way. One read, and when the password is right one transaction; both once more
+    when the password or its hash was changed between the two.
 
     Args:
         database: where users are.
@@ -47,7 +48,7 @@ def sign_in(
     Raises:
         InvalidCredentials: unknown user or wrong password, alike.
         Forbidden: the right password of an account that may not sign in, or not by password.
-        RateLimited: too many codes were asked for.
+        RateLimited: too many codes were asked for, and none of them is open.
 
     """
     try:
@@ -69,18 +70,30 @@ def _sign_in(
     phone = _check_password_suffices(user)
 
     def begin(connection: Connection) -> OpenedChallenge | None:
+        # Rows are locked in one order everywhere: phone, challenge, user, session.
         challenge = None
-        if phone is None:
-            session_store.start_session(connection, user.id, session)
-        else:
+        if phone is not None:
             challenge = open_challenge(
-                connection, phone=phone, purpose="second_factor", user_id=user.id, ip=ip
+                connection,
+                phone=phone,
+                purpose="second_factor",
+                user_id=user.id,
+                ip=ip,
+                profile=session.profile,
             )
-        # After it, as rows are locked in one order everywhere: phone, challenge, user.
         _keep_password(connection, user, verdict)
+        if challenge is None:
+            session_store.start_session(connection, user.id, session)
         return challenge
 
-    challenge = database.transact(begin, actor=str(user.id), request_id=request_id.current())
+    try:
+        challenge = database.transact(begin, actor=str(user.id), request_id=request_id.current())
+    except RateLimited:
+        # The answer to the login before may have been lost, and the challenge's id with it.
+        challenge = database.read(lambda connection: still_open(connection, user.id))
+        if challenge is None:
+            raise
+        return challenge
     if challenge is None:
         return user
     wake_sender(challenge.message_id)

@@ -113,17 +113,6 @@ def _as_read(user: User) -> ColumnElement[bool]:
     )
 
 
-def set_two_factor(connection: Connection, user_id: UUID, *, enabled: bool) -> User | None:
-    """Return the user with the choice, or None when they are not active."""
-    row = connection.execute(
-        update(users)
-        .where(users.c.id == user_id, users.c.status == "active")
-        .values(two_factor_enabled=enabled)
-        .returning(*user_columns())
-    )
-    return _one(row.mappings().one_or_none())
-
-
 def set_status(connection: Connection, user_id: UUID, status: str) -> None:
     connection.execute(update(users).where(users.c.id == user_id).values(status=status))
 

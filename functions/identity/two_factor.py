@@ -7,23 +7,23 @@ from sqlalchemy import Connection
 from fieldgate import request_id
 from fieldgate.db.engine import Database
 from fieldgate.errors import BusinessRule, Unauthorized
-from identity import store
+from identity import session_store
 from identity.store import User
 
 
-def choose(database: Database, user_id: UUID, *, enabled: bool) -> User:
+def choose(database: Database, user_id: UUID, session_id: UUID, *, enabled: bool) -> User:
     """Store the choice and return the user with it.
 
     Raises:
         BusinessRule: there is no phone to send a code to.
-        Unauthorized: the user is not active.
+        Unauthorized: the session has ended, or the user is not active.
 
     """
 
     def work(connection: Connection) -> User:
-        user = store.set_two_factor(connection, user_id, enabled=enabled)
+        user = session_store.set_two_factor(connection, user_id, session_id, enabled=enabled)
         if user is None:
-            raise Unauthorized("This account is no longer active.")
+            raise Unauthorized("The session has ended.")
         if enabled and user.phone is None:
             raise BusinessRule("A second factor needs a phone.", code="PHONE_NEEDED")
         return user

@@ -15,7 +15,7 @@ app = create_app("verify_otp", limit="auth", public=True)
 class Proof(ApiModel):
     challenge_id: UUID
     code: Code
-    profile: Profile = "web"
+    profile: Profile | None = None
 
 
 @app.post("/api/v1/otp/verify")

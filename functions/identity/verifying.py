@@ -15,13 +15,20 @@ from sqlalchemy.exc import IntegrityError
 from fieldgate import request_id
 from fieldgate.config import Settings, load
 from fieldgate.db.engine import Database, violated_constraint
-from fieldgate.errors import Conflict, FieldgateError, Forbidden, InvalidCredentials
+from fieldgate.errors import (
+    Conflict,
+    FieldgateError,
+    Forbidden,
+    InvalidCredentials,
+    Unauthorized,
+)
 from fieldgate.observability import count
 from fieldgate.one_time_codes import OneTimeCodeSettings, judge
+from fieldgate.sms.waking import wake_sender
 from identity import code_store, store
 from identity.budgets import BudgetSettings, failures_free_at, rate_limited
 from identity.challenging import Purpose, gone
-from identity.code_store import SignedIn, Tried, Try
+from identity.code_store import PhoneChange, SignedIn, Tried, Try
 from identity.passwords import hash_password
 from identity.sessions import NewSession
 from identity.store import User
@@ -72,27 +79,38 @@ def sign_in_by_code(database: Database, challenge_id: UUID, code: str, session: 
     return result.user
 
 
-def change_phone(database: Database, caller_id: UUID, challenge_id: UUID, code: str) -> User:
+def change_phone(
+    database: Database, caller_id: UUID, session_id: UUID, challenge_id: UUID, code: str
+) -> User:
     """Give the caller the phone that a right code proves, and return them with it.
 
-    One transaction of two statements, of one when the code is wrong. Raises what `sign_in_by_code`
-    does. Their sessions go on: who changes the phone is signed in, and holds the new one.
+    One transaction of two statements, of one when the code is wrong. Their sessions go on: who
+    changes the phone is signed in, and holds the new one. The old one is told by a text. Raises
+    what `sign_in_by_code` does but Forbidden, and:
+
+    Raises:
+        Unauthorized: the caller's session has ended, or they are not active. The code is spent.
+
     """
     attempt = _try(challenge_id, code, ["phone_change"], caller_id)
 
-    def work(connection: Connection) -> tuple[Tried, User | None]:
-        tried, changed = code_store.change_phone(connection, attempt)
-        return tried, store.find_by_id(connection, caller_id) if changed else None
+    def work(connection: Connection) -> tuple[PhoneChange, User | None]:
+        change = code_store.change_phone(connection, attempt, session_id)
+        return change, store.find_by_id(connection, caller_id) if change.changed else None
 
     try:
-        tried, user = database.transact(work, actor=str(caller_id), request_id=request_id.current())
+        change, user = database.transact(
+            work, actor=str(caller_id), request_id=request_id.current()
+        )
     except IntegrityError as error:
         if violated_constraint(error) != "uq_users_phone":
             raise
         raise _taken() from None
-    _check(tried)
+    _check(change.tried)
     if user is None:
-        raise _not_active()
+        raise Unauthorized("The session has ended.")
+    if change.message_id is not None:
+        wake_sender(change.message_id)
     return user
 
 

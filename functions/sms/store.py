@@ -26,6 +26,8 @@ from sms.texts import Kind
 LEASE = timedelta(seconds=70)
 # A text that nobody has begun with for so long has lost its message.
 OVERDUE = timedelta(seconds=30)
+# How long after it was written a text that holds no code is still news.
+NEWS_TIME = timedelta(days=1)
 CONVERSION_WINDOW = timedelta(hours=1)
 TYPING_TIME = timedelta(minutes=2)
 
@@ -137,7 +139,7 @@ def expire(connection: Connection) -> int:
 
 
 def find_overdue(connection: Connection, limit: int) -> list[UUID]:
-    """Return the texts that no worker seems to know of, oldest first."""
+    """Return the texts that no worker seems to know of: first those with codes, oldest first."""
     lost = and_(
         _messages.state == "queued",
         # What failed comes back by its own message, after a pause.
@@ -147,7 +149,7 @@ def find_overdue(connection: Connection, limit: int) -> list[UUID]:
     found = connection.scalars(
         select(_messages.id)
         .where(or_(lost, _abandoned()))
-        .order_by(_messages.created_at)
+        .order_by(_messages.kind != "code", _messages.created_at)
         .limit(limit)
     )
     return list(found)
@@ -193,7 +195,11 @@ def conversion(connection: Connection) -> list[Conversion]:
 
 
 def _over() -> ColumnElement[bool]:
-    return or_(_challenges.expires_at <= func.now(), _challenges.verified_at.is_not(None))
+    useless = or_(_challenges.expires_at <= func.now(), _challenges.verified_at.is_not(None))
+    return case(
+        (_messages.kind == "code", useless),
+        else_=_messages.created_at <= func.now() - NEWS_TIME,
+    )
 
 
 def _abandoned() -> ColumnElement[bool]:

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from fieldgate.config import Settings, load
 
-type Kind = Literal["code", "already_registered", "password_first"]
+type Kind = Literal["code", "already_registered", "password_first", "phone_changed"]
 
 _TEXTS: dict[Kind, str] = {
     "code": "{code} is your Fieldgate code. It is good for {minutes}. Never share it.",
@@ -17,6 +17,10 @@ _TEXTS: dict[Kind, str] = {
     "password_first": (
         "Your Fieldgate account asks for your password before a code. Please log in with your"
         " password. If this was not you, there is nothing to do."
+    ),
+    "phone_changed": (
+        "The phone of your Fieldgate account was changed. If this was not you, tell your"
+        " administrator at once."
     ),
 }
 

@@ -28,10 +28,11 @@ from local import template as sam
 from operations import migrate
 from tests.support.cloudformation import run_cloudformation
 from tests.support.gateway import Handler
-from tests.support.people import Person, begin_session, register
+from tests.support.people import Person, begin_session, begin_session_of, register
 
 EVENTS = Path(__file__).parents[2] / "events"
 SAMPLE_CALLER = UUID("01989f3c-7a5e-7b7e-8a34-52b1c0a9d001")
+SAMPLE_ADMIN = UUID("01989f3c-7a5e-7b7e-8a34-52b1c0a9d002")
 
 HTTP_SAMPLES: dict[str, tuple[Handler, int]] = {
     "login": (login.handler, 200),
@@ -76,7 +77,12 @@ def caller(live_database: Database) -> Person:
     person = Person(
         password, hash_password(password), phone=credentials["identifier"], id=SAMPLE_CALLER
     )
-    return register(live_database, person)
+    register(live_database, person)
+    admin = Person("", None, phone="+254711000099", email=None, roles=["admin"], id=SAMPLE_ADMIN)
+    register(live_database, admin)
+    for name in ("set_two_factor", "set_user_roles"):
+        begin_session_of(live_database, sample(name))
+    return person
 
 
 def test_every_function_of_the_other_domains_has_its_sample_run_here() -> None:

@@ -3,12 +3,14 @@
 import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import Connection, insert
+from sqlalchemy import Connection, func, insert
 
 from fieldgate.db.engine import Database
 from fieldgate.db.tables.identity import user_roles, users
+from fieldgate.db.tables.sessions import sessions
 from identity import session_store, store
 from identity.sessions import NewSession, Profile, RefreshToken
 from identity.token_view import Tokens
@@ -75,3 +77,11 @@ def begin_session(database: Database, person: Person, profile: Profile = "web") 
     user = database.transact(begin)
     assert user is not None
     return Phone(Tokens.of(user, session).access_token, session.token)
+
+
+def begin_session_of(database: Database, event: dict[str, Any]) -> None:
+    """Write the session that a sample event speaks of."""
+    claims = event["requestContext"]["authorizer"]["lambda"]["claims"]
+    session = {"id": claims["sid"], "user_id": claims["sub"], "profile": "web"}
+    session |= {"current_hash": b"", "expires_at": func.now() + timedelta(hours=1)}
+    database.transact(lambda connection: connection.execute(insert(sessions).values(session)))

@@ -21,7 +21,7 @@ from identity.cleaning_store import OLD_ROWS
 from tests.support import people
 from tests.support.gateway import Handler, LambdaContext
 from tests.support.one_time_codes import change, code_of
-from tests.support.people import Person
+from tests.support.people import Person, begin_session_of
 
 EVENTS = Path(__file__).parents[3] / "events"
 PHONE, NEW_PHONE = "+254711000002", "+254722000002"
@@ -48,6 +48,8 @@ def test_a_sample_is_answered_as_documented(live_database: Database, name: str) 
     handler, status, challenge = SAMPLES[name]
     people.register(live_database, Person("", None, phone=PHONE, id=CALLER))
     event = sample(name)
+    if "authorizer" in event["requestContext"]:
+        begin_session_of(live_database, event)
     if challenge is not None:
         challenge_id = UUID(json.loads(event["body"])["challengeId"])
         event["body"] = event["body"].replace("<code>", code_of(challenge_id))

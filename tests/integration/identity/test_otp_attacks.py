@@ -26,7 +26,7 @@ from tests.support.one_time_codes import (
     without_meta,
     wrong_code_of,
 )
-from tests.support.people import Person, register
+from tests.support.people import Person, begin_session, register
 
 GROWER = Person("", None, roles=("agent", "farmer"))
 OTHER = "+254711000010"
@@ -147,7 +147,8 @@ def test_the_code_of_another_phone_is_wrong(grower: Person, live_database: Datab
 def test_the_right_code_of_another_purpose_is_a_wrong_one(
     grower: Person, live_database: Database, purpose: str
 ) -> None:
-    authorizer = signed_in(grower.id)
+    session_id = begin_session(live_database, grower).session_id
+    authorizer = signed_in(grower.id, session_id=session_id)
     challenge = send(OTHER if purpose == "phone_change" else PHONE, purpose, authorizer=authorizer)
 
     assert_wrong(verify(challenge, code_of(challenge)))

@@ -1,12 +1,14 @@
 """What may be sent, on a real database: budgets that a new code does not reset."""
 
+from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 import pytest
 
 from fieldgate.db.engine import Database
 from identity.budgets import BudgetSettings
-from tests.support.gateway import Answer
+from tests.support.gateway import Answer, signed_in
 from tests.support.log import Log
 from tests.support.one_time_codes import (
     PHONE,
@@ -24,8 +26,8 @@ from tests.support.one_time_codes import (
 )
 from tests.support.people import Person, register
 
-# By setting: a value for which one text is enough, how long to wait after it, and to which number
-# none is sent then.
+# By setting: a value for which one text is enough, how long to wait after it, and which number
+# can't be registered then.
 TOO_MANY = {
     "otp_phone_sends_per_hour": (1, "59 minutes", PHONE),
     "otp_phone_sends_per_day": (1, "23 hours", PHONE),
@@ -88,6 +90,18 @@ def test_a_number_gets_five_texts_an_hour_and_ten_a_day(live_database: Database)
     assert send().status == 202
 
 
+def test_the_answer_tells_when_the_numbers_next_text_is_allowed(live_database: Database) -> None:
+    waits = []
+    for _ in range(6):
+        (row,) = rows(live_database, "SELECT now() AS now")
+        answer = send()
+        moment = datetime.fromisoformat(answer.data["resendAfter"])
+        waits.append(round((moment - row["now"]).total_seconds() / 60))
+        let_pass(live_database, "11 minutes" if len(waits) < 5 else "1 hour")
+    # The fifth uses up an hour's budget, of which the first was spent 44 minutes before.
+    assert waits == [1, 1, 1, 1, 16, 1]
+
+
 def test_the_ways_to_write_a_number_share_its_budget(live_database: Database) -> None:
     assert send("+254 711 000 009").status == 202
     for alias in ("00254711000009", "0711000009", "254711000009", "711 000009", "0711-000-009"):
@@ -110,41 +124,100 @@ def test_what_is_refused_spends_nothing(live_database: Database) -> None:
 
 
 @pytest.mark.parametrize(
-    ("key", "limit"),
+    ("ask", "key", "limit"),
     [
-        ("hour:ip:192.0.2.7", 300),
-        ("hour:prefix:+254711000", 30),
-        ("day:prefix:+254711000", 100),
-        ("day:country:KE", 5_000),
+        (send, "hour:ip:192.0.2.7", 300),
+        (send, "hour:known-prefix:+254711000", 300),
+        (send, "day:known-prefix:+254711000", 1_000),
+        (send, "day:known-country:KE", 50_000),
+        (sign_up, "hour:ip:192.0.2.7", 300),
+        (sign_up, "hour:new-prefix:+254711000", 30),
+        (sign_up, "day:new-prefix:+254711000", 100),
+        (sign_up, "day:new-country:KE", 5_000),
+        (sign_up, "day:new-texts", 5_000),
     ],
 )
 def test_addresses_ranges_and_countries_have_their_limits(
-    live_database: Database, key: str, limit: int
+    live_database: Database, ask: Callable[..., Answer], key: str, limit: int
 ) -> None:
+    register(live_database, Person("", None))
     spend(live_database, key, limit - 1)
-    assert send().status == 202
+    assert ask().status == 202
     turn_no_window(live_database)
-    assert_limited(send("+254711000010"))
+    # A number that nobody has is refused like one that somebody has.
+    assert_limited(ask("+254711000010"))
 
     # Windows that are over don't count.
     change(live_database, "UPDATE otp_counters SET window_start = window_start - interval '3 days'")
-    assert send("+254711000010").status == 202
+    assert ask("+254711000010").status == 202
 
 
 def test_a_range_cannot_be_pumped_number_by_number(live_database: Database) -> None:
     answers = []
-    for last in range(40):
-        answers.append(send(f"+254711777{last:03}"))
+    for last in range(35):
+        answers.append(sign_up(f"+254711777{last:03}"))
         turn_no_window(live_database)
 
-    assert [answer.status for answer in answers] == [202] * 30 + [429] * 10
-    assert rows(live_database, "SELECT count(*) FROM otp_challenges") == [{"count": 30}]
+    assert [answer.status for answer in answers] == [202] * 30 + [429] * 5
+    for table in ("otp_challenges", "registrations", "sms_messages"):
+        assert rows(live_database, f"SELECT count(*) FROM {table}") == [{"count": 30}]
 
 
-def test_pumping_by_registrations_spends_the_same(live_database: Database) -> None:
-    spend(live_database, "hour:prefix:+254711777", 30)
-    assert_limited(sign_up("+254711777001"))
-    assert rows(live_database, "SELECT * FROM registrations") == []
+def test_pumping_by_new_phones_of_a_user_spends_the_same(live_database: Database) -> None:
+    caller = signed_in(register(live_database, Person("", None)).id)
+    spend(live_database, "hour:new-prefix:+254711777", 30)
+    assert_limited(send("+254711777001", "phone_change", authorizer=caller))
+
+
+@pytest.mark.parametrize("purpose", ["login", "password_reset"])
+def test_numbers_that_nobody_has_spend_nothing_of_those_of_users(
+    live_database: Database, purpose: str
+) -> None:
+    register(live_database, Person("", None))
+    for last in range(40):
+        assert send(f"+2547110001{last:02}", purpose).status == 202
+
+    assert {key: used for key, used in counters(live_database).items() if used} == {
+        "hour:ip:192.0.2.7": 40
+    }
+    assert send(purpose=purpose).status == 202
+    assert rows(live_database, "SELECT phone FROM sms_messages") == [{"phone": PHONE}]
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "hour:new-prefix:+254711000",
+        "day:new-prefix:+254711000",
+        "day:new-country:KE",
+        "day:new-texts",
+    ],
+)
+def test_a_flood_of_registrations_keeps_no_user_from_signing_in(
+    live_database: Database, key: str
+) -> None:
+    register(live_database, Person("", None))
+    spend(live_database, key, 5_000)
+    assert_limited(sign_up("+254711000010"))
+
+    challenge = send()
+    assert verify(challenge, code_of(challenge)).status == 200
+
+
+def test_users_who_sign_in_keep_nobody_from_registering(live_database: Database) -> None:
+    spend(live_database, "hour:known-prefix:+254711000", 300)
+    spend(live_database, "day:known-country:KE", 50_000)
+    assert sign_up().status == 202
+
+
+def test_which_budget_was_used_up_is_measured_without_naming_a_person(
+    live_database: Database, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spend(live_database, "hour:known-prefix:+254711000", 300)
+    send()
+    printed = capsys.readouterr().out
+    assert '"budget":"hour:known-prefix"' in printed
+    assert PHONE[:-3] not in printed
 
 
 @pytest.mark.parametrize(
@@ -215,7 +288,7 @@ def test_every_budget_can_be_set(live_database: Database, environment: Any, sett
     register(live_database, Person("", None))
     value, passes, phone = TOO_MANY[setting]
     environment.setenv(setting.upper(), str(value))
-    challenge = send()
+    challenge = sign_up()
     assert challenge.status == 202
     turn_no_window(live_database)
     let_pass(live_database, passes)
@@ -225,9 +298,9 @@ def test_every_budget_can_be_set(live_database: Database, environment: Any, sett
             assert verify(challenge, wrong_code_of(challenge)).status == 401
             assert_limited(verify(challenge, code_of(challenge)))
         case "otp_daily_texts":
-            assert send(phone).status == 503
+            assert sign_up(phone).status == 503
         case _:
-            assert_limited(send(phone))
+            assert_limited(sign_up(phone))
 
 
 def test_fifteen_wrong_codes_a_day_end_all_checks_of_a_number(live_database: Database) -> None:
@@ -268,13 +341,35 @@ def test_wrong_codes_of_another_number_do_not_count(live_database: Database) -> 
 
 
 def test_sending_again_spends_the_same_budgets(live_database: Database) -> None:
+    register(live_database, Person("", None))
     challenge = send()
     assert_limited(resend(challenge), range(55, 61))
     let_pass(live_database, "61 seconds")
     assert resend(challenge).status == 202
-    assert counters(live_database)["hour:prefix:+254711000"] == 2
+    assert counters(live_database)["hour:known-prefix:+254711000"] == 2
 
     let_pass(live_database, "61 seconds")
-    change(live_database, "UPDATE otp_counters SET used = 30 WHERE key LIKE 'hour:prefix:%'")
+    spend_all = "UPDATE otp_counters SET used = 300 WHERE key LIKE 'hour:known-prefix:%'"
+    change(live_database, spend_all)
     turn_no_window(live_database)
     assert_limited(resend(challenge))
+
+
+def test_sending_a_registrations_text_again_spends_the_pool_of_registrations(
+    live_database: Database,
+) -> None:
+    challenge = sign_up()
+    let_pass(live_database, "61 seconds")
+    assert resend(challenge).status == 202
+    used = counters(live_database)
+    assert (used["hour:new-prefix:+254711000"], used["day:new-texts"]) == (2, 2)
+    assert not any("known" in key for key in used)
+
+
+def test_sending_again_what_nobody_gets_spends_only_the_addresss(live_database: Database) -> None:
+    challenge = send()
+    let_pass(live_database, "61 seconds")
+    assert resend(challenge).status == 202
+    assert {key: used for key, used in counters(live_database).items() if used} == {
+        "hour:ip:192.0.2.7": 2
+    }

@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
+import argon2
 import pytest
 
 from fieldgate.db.engine import Database
@@ -187,6 +188,23 @@ def test_what_is_not_ones_own_to_say_is_refused(
     assert (answer.status, answer.error["code"]) == (400, "VALIDATION_ERROR")
     assert [detail["field"] for detail in answer.error["details"]] == [field]
     assert rows(live_database, "SELECT * FROM otp_challenges") == []
+
+
+def test_a_country_without_texts_is_refused_before_the_password_is_hashed(
+    live_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hashed: list[str] = []
+    monkeypatch.setattr(argon2.PasswordHasher, "hash", lambda _, typed: hashed.append(typed))
+
+    answer = sign_up("+1 212 555 0123")
+
+    assert (answer.status, answer.error["code"]) == (422, "COUNTRY_NOT_SUPPORTED")
+    assert hashed == []
+
+
+def test_a_password_too_short_is_told_in_words_for_a_person(live_database: Database) -> None:
+    (detail,) = sign_up(password="seven..").error["details"]
+    assert detail == {"field": "password", "message": "must have at least 8 characters"}
 
 
 def test_the_password_is_in_no_answer_and_no_log(live_database: Database, log: Log) -> None:

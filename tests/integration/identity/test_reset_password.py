@@ -124,8 +124,8 @@ def test_a_session_begun_by_the_old_password_meanwhile_ends_too(
     def begin(connection: Connection) -> Future[list[UUID]]:
         user = store.find_by_id(connection, grower.id)
         assert user is not None
-        session_store.start_session(connection, user.id, NewSession.of("web"))
         assert store.lock_password(connection, user)
+        session_store.start_session(connection, user.id, NewSession.of("web"))
         reset = threads.submit(verifying.reset_password, live_database, *proof, NEW_PASSWORD)
         return waiting(reset, connection)
 

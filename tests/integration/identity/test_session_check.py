@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from sqlalchemy import delete, insert, text, update
@@ -32,8 +32,13 @@ BOSS = Person("", None, phone="+254711000008", email=None, roles=("admin",))
 
 
 @pytest.fixture
+def boss(live_database: Database) -> dict[str, UUID]:
+    session_id = begin_session(live_database, register(live_database, BOSS)).session_id
+    return {"actor": BOSS.id, "session_id": session_id}
+
+
+@pytest.fixture
 def phone(live_database: Database) -> Phone:
-    register(live_database, BOSS)
     return begin_session(live_database, register(live_database, GROWER))
 
 
@@ -122,31 +127,31 @@ def test_after_logout_the_next_request_is_refused(
 
 @pytest.mark.usefixtures("caching")
 def test_who_is_blocked_is_refused_at_once_and_signs_in_anew_when_let_in(
-    live_database: Database, phone: Phone
+    live_database: Database, phone: Phone, boss: dict[str, UUID]
 ) -> None:
     assert not phone.is_refused
 
-    administering.set_status(live_database, GROWER.id, "blocked", actor=BOSS.id)
+    administering.set_status(live_database, GROWER.id, "blocked", **boss)
     assert phone.is_refused
 
-    administering.set_status(live_database, GROWER.id, "active", actor=BOSS.id)
+    administering.set_status(live_database, GROWER.id, "active", **boss)
     assert phone.is_refused
     assert not begin_session(live_database, GROWER).is_refused
 
 
 @pytest.mark.usefixtures("caching")
 def test_a_new_role_is_in_force_at_once_with_the_old_token(
-    live_database: Database, phone: Phone
+    live_database: Database, phone: Phone, boss: dict[str, UUID]
 ) -> None:
     assert phone.context()["claims"]["roles"] == ["agent"]
 
     roles = ["farmer", "warehouse_manager"]
-    administering.set_roles(live_database, GROWER.id, [*roles, "admin"], actor=BOSS.id)
+    administering.set_roles(live_database, GROWER.id, [*roles, "admin"], **boss)
     claims = phone.context()["claims"]
     assert claims["roles"] == ["admin", *roles]
     assert "users:write" in claims["permissions"]
 
-    administering.set_roles(live_database, GROWER.id, [], actor=BOSS.id)
+    administering.set_roles(live_database, GROWER.id, [], **boss)
     claims = phone.context()["claims"]
     assert (claims["roles"], claims["permissions"]) == ([], [])
 
@@ -203,9 +208,9 @@ def test_rights_that_are_given_past_us_are_seen_half_a_minute_later(
 
 
 def test_rights_that_changed_are_kept_for_ten_minutes_by_their_version(
-    live_database: Database, phone: Phone, let_pass: Callable[[int], None], valkey: ValkeyServer
+    live_database: Database, phone: Phone, boss: dict[str, UUID], valkey: ValkeyServer
 ) -> None:
-    administering.set_roles(live_database, GROWER.id, ["farmer"], actor=BOSS.id)
+    administering.set_roles(live_database, GROWER.id, ["farmer"], **boss)
     phone.context()
     key = f"permissions:{GROWER.id}:{verify(phone.access_token)['pv'] + 1}"
 
@@ -250,7 +255,8 @@ def test_a_look_that_raced_with_a_logout_does_not_undo_it(
     assert phone.is_refused
 
 
-def test_a_session_of_somebody_else_is_no_session(live_database: Database, phone: Phone) -> None:
+@pytest.mark.usefixtures("boss")
+def test_a_session_of_somebody_else_is_no_session(phone: Phone) -> None:
     stranger = Subject(BOSS.id, ["admin"], ["users:write"], 9, phone.session_id)
 
     assert authorized(f"Bearer {issue(stranger).text}") == {"failure": "UNAUTHORIZED"}

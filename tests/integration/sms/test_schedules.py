@@ -70,6 +70,26 @@ def test_what_it_is_too_late_for_is_put_away(deployed: Database, sqs: LocalSqs) 
     assert queued(sqs) == set()
 
 
+def test_a_notice_is_put_away_after_a_day(deployed: Database, sqs: LocalSqs) -> None:
+    past: Any = {"kind": "phone_changed", "expires_in": timedelta(hours=-23), "verified": True}
+    news = add_text(deployed, age=timedelta(hours=23), **past)
+    old = add_text(deployed, age=store.NEWS_TIME, **past)
+    sweep()
+    states = [text_row(deployed, message_id)["state"] for message_id in (news, old)]
+    assert states == ["queued", "expired"]
+    assert queued(sqs) == {str(news)}
+
+
+def test_codes_come_before_older_notices(
+    deployed: Database, sqs: LocalSqs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(requeueing, "LIMIT", 1)
+    add_text(deployed, age=timedelta(hours=2), kind="already_registered")
+    code = add_text(deployed, age=LATE)
+    sweep()
+    assert queued(sqs) == {str(code)}
+
+
 def test_a_text_that_is_being_sent_is_not_put_away(deployed: Database, sqs: LocalSqs) -> None:
     past = timedelta(seconds=-1)
     sent = add_text(deployed, expires_in=past, state="sending", sending_since=func.now())

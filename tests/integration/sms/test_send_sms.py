@@ -21,6 +21,7 @@ from tests.support.racing import race
 from tests.support.sqs import DEAD_LETTERS, MAX_RECEIVES, LocalSqs
 from tests.support.texts import PHONE, Vendor, Wire, add_text, change_text, recipient, text_row
 
+NOTICES = ["already_registered", "password_first", "phone_changed"]
 ABANDONED = store.LEASE + timedelta(seconds=1)
 
 
@@ -59,7 +60,7 @@ def test_a_queued_text_is_sent_with_its_code(
     assert sqs.held() == 0
 
 
-@pytest.mark.parametrize("kind", ["already_registered", "password_first"])
+@pytest.mark.parametrize("kind", NOTICES)
 def test_other_texts_hold_no_code(
     deployed: Database, sqs: LocalSqs, vendor: Vendor, kind: str
 ) -> None:
@@ -161,6 +162,22 @@ def test_a_text_that_comes_too_late_is_not_sent(
     assert vendor.texts() == []
     assert text_row(deployed, message_id)["state"] == "expired"
     assert sqs.held() == 0
+
+
+@pytest.mark.parametrize("kind", NOTICES)
+@pytest.mark.parametrize("verified", [True, False])
+def test_a_notice_is_news_for_a_day_whatever_became_of_its_challenge(
+    deployed: Database, sqs: LocalSqs, vendor: Vendor, kind: str, *, verified: bool
+) -> None:
+    challenge: dict[str, Any] = {"expires_in": timedelta(hours=-22), "verified": verified}
+    late = add_text(deployed, kind=kind, age=store.NEWS_TIME - timedelta(minutes=1), **challenge)
+    too_late = add_text(deployed, kind=kind, age=store.NEWS_TIME, **challenge)
+    for message_id in (late, too_late):
+        wake_sender(message_id)
+        assert work(sqs) == {"batchItemFailures": []}
+    assert len(vendor.texts()) == 1
+    states = [text_row(deployed, message_id)["state"] for message_id in (late, too_late)]
+    assert states == ["sent", "expired"]
 
 
 def test_a_number_that_is_refused_is_not_tried_again(

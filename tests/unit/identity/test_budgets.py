@@ -1,19 +1,23 @@
 """When the next code may be sent or checked."""
 
+import re
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
 
+from fieldgate.config import load
 from fieldgate.errors import RateLimited, Unavailable
 from identity.budgets import (
     DAY,
     HOUR,
     TEXTS_KEY,
     BudgetSettings,
+    Counter,
     counters_of,
     failures_free_at,
+    phone_free_at,
     refuse_overspent,
 )
 
@@ -22,15 +26,27 @@ pytestmark = pytest.mark.usefixtures("environment")
 BUDGETS = BudgetSettings()
 NOW = datetime(2026, 1, 10, 10, 40, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
-COUNTERS = counters_of(BUDGETS, "+254711000009", "KE", "192.0.2.7")
 
 
-def wait_after(*ago: timedelta, used: dict[str, int] | None = None) -> int | None:
+def counters(purpose: str, settings: BudgetSettings = BUDGETS) -> list[Counter]:
+    return counters_of(settings, purpose, "+254711000009", "KE", "192.0.2.7")
+
+
+def keys(purpose: str) -> list[str]:
+    return [counter.key for counter in counters(purpose)]
+
+
+COUNTERS = counters("login")
+
+
+def wait_after(
+    *ago: timedelta, used: dict[str, int] | None = None, purpose: str = "login"
+) -> int | None:
     """Return how many seconds the next text must wait, None when it needn't."""
-    before = dict.fromkeys((counter.key for counter in COUNTERS), 0) | (used or {})
+    before = dict.fromkeys(keys(purpose), 0) | (used or {})
     sent_at = [NOW - time for time in ago]
     try:
-        refuse_overspent(BUDGETS, COUNTERS, used=before, sent_at=sent_at, now=NOW)
+        refuse_overspent(BUDGETS, counters(purpose), used=before, sent_at=sent_at, now=NOW)
     except (RateLimited, Unavailable) as refusal:
         return int(refusal.headers["retry-after"])
     return None
@@ -64,19 +80,56 @@ def test_a_number_gets_ten_texts_in_any_day() -> None:
 
 
 @pytest.mark.parametrize(
-    ("key", "limit", "wait"),
+    ("purpose", "key", "limit", "wait"),
     [
-        ("hour:ip:192.0.2.7", 300, 1200),
-        ("hour:prefix:+254711000", 30, 1200),
-        ("day:prefix:+254711000", 100, 48_000),
-        ("day:country:KE", 5_000, 48_000),
-        (TEXTS_KEY, 10_000, 48_000),
+        ("register", "hour:ip:192.0.2.7", 300, 1200),
+        ("register", "hour:new-prefix:+254711000", 30, 1200),
+        ("register", "day:new-prefix:+254711000", 100, 48_000),
+        ("register", "day:new-country:KE", 5_000, 48_000),
+        ("register", "day:new-texts", 5_000, 48_000),
+        ("register", TEXTS_KEY, 10_000, 48_000),
+        ("login", "hour:ip:192.0.2.7", 300, 1200),
+        ("login", "hour:known-prefix:+254711000", 300, 1200),
+        ("login", "day:known-prefix:+254711000", 1_000, 48_000),
+        ("login", "day:known-country:KE", 50_000, 48_000),
+        ("login", TEXTS_KEY, 10_000, 48_000),
     ],
 )
-def test_each_counter_has_its_limit_until_its_window_ends(key: str, limit: int, wait: int) -> None:
-    assert key in {counter.key for counter in COUNTERS}
-    assert wait_after(used={key: limit - 1}) is None
-    assert wait_after(used={key: limit}) == wait
+def test_each_counter_has_its_limit_until_its_window_ends(
+    purpose: str, key: str, limit: int, wait: int
+) -> None:
+    assert key in keys(purpose)
+    assert wait_after(used={key: limit - 1}, purpose=purpose) is None
+    assert wait_after(used={key: limit}, purpose=purpose) == wait
+
+
+def test_numbers_of_users_and_numbers_that_are_nobodys_have_pools_of_their_own() -> None:
+    assert keys("login") == keys("password_reset") == keys("second_factor")
+    assert keys("register") == keys("phone_change")
+    assert set(keys("login")) & set(keys("register")) == {"hour:ip:192.0.2.7", TEXTS_KEY}
+
+
+@pytest.mark.parametrize("purpose", ["login", "register"])
+def test_counters_are_listed_from_the_narrowest_to_the_widest(purpose: str) -> None:
+    kinds = [re.sub("new-|known-", "", ":".join(key.split(":")[:2])) for key in keys(purpose)]
+    widest = ["day:texts"] * (2 if purpose == "register" else 1)
+    assert kinds == ["hour:ip", "hour:prefix", "day:prefix", "day:country", *widest]
+
+
+def test_the_smallest_day_has_a_text_for_a_new_number(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("OTP_DAILY_TEXTS", "1")
+    limits = [counter.limit for counter in counters("register", load(BudgetSettings))]
+    assert limits[-2:] == [1, 1]
+
+
+def test_a_number_is_free_when_all_its_budgets_are() -> None:
+    assert phone_free_at(BUDGETS, [], NOW) == NOW
+    assert phone_free_at(BUDGETS, [NOW - HOUR], NOW) == NOW
+    assert phone_free_at(BUDGETS, [NOW], NOW) == NOW + timedelta(minutes=1)
+    hours_texts = [NOW - time for time in minutes(40, 30, 20, 10, 0)]
+    assert phone_free_at(BUDGETS, hours_texts, NOW) == NOW + timedelta(minutes=20)
+    days_texts = [NOW - HOUR * number for number in range(10)]
+    assert phone_free_at(BUDGETS, days_texts, NOW) == NOW + HOUR * 15
 
 
 def test_the_spending_stop_is_said_to_everybody_alike() -> None:
@@ -84,7 +137,7 @@ def test_the_spending_stop_is_said_to_everybody_alike() -> None:
         refuse_overspent(
             BUDGETS,
             COUNTERS,
-            used=dict.fromkeys((counter.key for counter in COUNTERS), 10_000),
+            used=dict.fromkeys(keys("login"), 10_000),
             sent_at=[NOW] * 10,
             now=NOW,
         )

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from identity.request_types import Code, Email, Name, NewPassword
+from identity.request_types import Code, Email, Name, NewPassword, Password
 
 
 @pytest.mark.parametrize(
@@ -75,3 +75,25 @@ def test_which_passwords_are_taken(typed: str) -> None:
 def test_what_is_refused(kind: Any, typed: Any) -> None:
     with pytest.raises(ValidationError):
         TypeAdapter(kind).validate_python(typed)
+
+
+@pytest.mark.parametrize(
+    ("kind", "typed", "sentence"),
+    [
+        (Code, "12345", "must be six digits"),
+        (Name, " ", "is empty"),
+        (Email, "grower", "is not an e-mail address"),
+        (NewPassword, "seven..", "must have at least 8 characters"),
+        (NewPassword, "", "must have at least 8 characters"),
+        (NewPassword, "\u00e9" * 513, "may have 1024 bytes at most"),
+        (NewPassword, "maize\udfff and beans", "is not text"),
+        (Password, "", "is empty"),
+        (Password, "x" * 1025, "may have 1024 characters at most"),
+    ],
+)
+def test_what_is_refused_is_said_in_words_for_a_person(
+    kind: Any, typed: str, sentence: str
+) -> None:
+    with pytest.raises(ValidationError) as refusal:
+        TypeAdapter(kind).validate_python(typed)
+    assert [fault["msg"] for fault in refusal.value.errors()] == [f"Value error, {sentence}"]

@@ -10,7 +10,7 @@ GSM = set(
     "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?"
     "¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà"
 )
-KINDS: list[Kind] = ["code", "already_registered", "password_first"]
+KINDS: list[Kind] = ["code", "already_registered", "password_first", "phone_changed"]
 
 pytestmark = pytest.mark.usefixtures("environment")
 
