@@ -5,6 +5,7 @@ What is not under /_local goes to the deployed HTTP API as it came.
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator
 from typing import Annotated, Any, Literal, Self
 
@@ -87,7 +88,7 @@ class FrontDoor:
     async def texts(self, request: web.Request) -> web.Response:
         """Return what the stand-in for Africa's Talking was given to send, newest first."""
         # A plus that was not encoded comes as a space.
-        written = request.query.get("phone", "").strip()
+        written = re.sub(r"^ (?=\d)", "+", request.query.get("phone", ""))
         try:
             phone = normalise(written) if written else None
         except ValueError as error:

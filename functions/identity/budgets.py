@@ -89,7 +89,10 @@ def counters_of(
         Counter(f"{IP_KEY_START}{ip}", settings.otp_ip_sends_per_hour),
         Counter(f"hour:{pool}-prefix:{prefix}", factor * settings.otp_prefix_sends_per_hour),
         Counter(f"day:{pool}-prefix:{prefix}", factor * settings.otp_prefix_sends_per_day),
-        Counter(f"day:{pool}-country:{country}", factor * settings.otp_country_sends_per_day),
+        Counter(
+            f"day:{pool}-country:{country}",
+            min(factor * settings.otp_country_sends_per_day, settings.otp_daily_texts),
+        ),
     ]
     if is_new:
         # The other half of the day's texts is for users.

@@ -21,7 +21,12 @@ def clean_up(database: Database) -> dict[str, int]:
     for table in deleted:
         while _time_is_left():
             delete_batch = partial(cleaning_store.delete_old, table=table, batch=BATCH)
-            rows = database.transact(delete_batch, actor=ACTOR, request_id=request_id.current())
+            try:
+                rows = database.transact(delete_batch, actor=ACTOR, request_id=request_id.current())
+            except Unavailable:
+                if _time_is_left():
+                    raise
+                break
             deleted[table] += rows
             if rows < BATCH:
                 break

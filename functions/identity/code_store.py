@@ -60,7 +60,7 @@ _TRY_COLUMNS = """
 _TRY_TABLES = "(SELECT) AS one LEFT JOIN gate ON true LEFT JOIN tried ON true"
 
 # Giving a role raises the version of the user's permissions (trigger), after the statement: hence
-# the sum.
+# the sum. Of a user who was waited for, the version must be as old as the roles are.
 _SIGN_IN = f"""
     WITH {_TRIED},
     created AS (
@@ -102,7 +102,9 @@ _SIGN_IN = f"""
     {STARTED}
     SELECT {_TRY_COLUMNS}, (SELECT status FROM owner) AS owner_status, winner.id, winner.name,
         winner.phone, winner.email, winner.status, winner.two_factor_enabled, winner.created_at,
-        winner.permission_version + (SELECT count(*) FROM granted) AS permission_version,
+        coalesce(
+            (SELECT permission_version FROM users AS seen WHERE seen.id = winner.id),
+            winner.permission_version + (SELECT count(*) FROM granted)) AS permission_version,
         ARRAY(SELECT role FROM roles ORDER BY role) AS roles,
         ARRAY(SELECT DISTINCT permission FROM role_permissions JOIN roles USING (role))
             AS permissions
@@ -112,7 +114,10 @@ _CHANGE_PHONE = f"""
     WITH {_TRIED},
     owner AS (
         SELECT person.id FROM tried JOIN users AS person ON person.id = tried.user_id
-        WHERE tried.won AND person.status = 'active' FOR NO KEY UPDATE OF person
+        WHERE tried.won AND person.status = 'active'
+        -- The whole lock at once: a phone is a key, and raising a lesser one would wait for
+        -- sign-ins that wait for this.
+        FOR UPDATE OF person
     ),
     -- Locked after the user, as where sessions end: who ended it meanwhile was waited for.
     acting AS (

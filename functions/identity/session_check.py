@@ -8,8 +8,8 @@
 
 Whoever ends a session or changes a user says so here after the commit, and a look into the database
 that raced with the change doesn't overwrite it. A change past our functions is said by nobody, or
-to a cache that is down: so states live for `STATE_SECONDS`. Permissions may live longer, as their
-key has a version.
+to a cache that is down, and a session that is crowded out (session_store) is worth no word: so
+states live for `STATE_SECONDS`. Permissions may live longer, as their key has a version.
 """
 
 import json

@@ -160,7 +160,7 @@ def change_roles(
 def _find(connection: Connection, condition: ColumnElement[bool]) -> User | None:
     """Read a user with roles and permissions, in one round trip."""
     row = connection.execute(select(*user_columns()).where(condition)).mappings().one_or_none()
-    return _one(row)
+    return user_of(row) if row else None
 
 
 def user_columns() -> list[ColumnElement[Any]]:
@@ -196,7 +196,3 @@ def user_columns() -> list[ColumnElement[Any]]:
 
 def user_of(row: RowMapping) -> User:
     return User(**{name: row[name] for name in User.__dataclass_fields__})
-
-
-def _one(row: RowMapping | None) -> User | None:
-    return user_of(row) if row else None

@@ -243,6 +243,18 @@ def test_the_schema_is_there_before_the_code_that_needs_it(
     assert resources[migration["Migrations"]["Ref"]]["Properties"]["LayerName"] == "MigrationsLayer"
 
 
+def test_who_has_texts_sent_knows_where_and_may(source: Template) -> None:
+    """A function that can't reach the queue leaves its texts to the sweep, which takes a minute."""
+    functions = dict(sam.resources(source, sam.FUNCTION))
+    variables = {
+        name: function.get("Environment", {}).get("Variables", {})
+        for name, function in functions.items()
+    }
+    may = {n for n, f in functions.items() if {"Ref": "QueueSms"} in f.get("Policies", [])}
+    assert may == {name for name in variables if "SMS_QUEUE_URL" in variables[name]}
+    assert may == {"ChangePhone", "Login", "Register", "RequeueSms", "ResendOtp", "SendOtp"}
+
+
 def test_a_lease_outlives_the_run_that_holds_it_and_no_longer_than_its_message(
     resources: dict[str, dict[str, Any]],
 ) -> None:

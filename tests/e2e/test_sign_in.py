@@ -141,6 +141,7 @@ def test_a_new_password_ends_every_session(stack: Stack, phone: httpx.Client) ->
 def test_a_phone_is_changed_by_a_code_to_the_new_one(stack: Stack, phone: httpx.Client) -> None:
     new_number = next(_numbers)
     with stack.phone("agent") as agent:
+        old_number = data(agent.get("/api/v1/auth/me"))["phone"]
         wish = {"phone": new_number, "purpose": "phone_change"}
         assert phone.post("/api/v1/otp/send", json=wish).status_code == 401
         challenge = data(agent.post("/api/v1/otp/send", json=wish), 202)
@@ -150,6 +151,9 @@ def test_a_phone_is_changed_by_a_code_to_the_new_one(stack: Stack, phone: httpx.
         }
         data(agent.put("/api/v1/auth/phone", json=proof))
         assert data(agent.get("/api/v1/auth/me"))["phone"] == new_number
+    # Sooner than the sweep would find it.
+    notice = wait_for(lambda: texts(phone, old_number), seconds=15)
+    assert "was changed" in notice[0]["text"]
 
 
 def test_a_role_taken_away_works_at_once_and_nobody_signs_in_again(

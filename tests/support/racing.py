@@ -6,10 +6,11 @@ assert outcomes(database_url, [sign_in] * 100) == {"in": 1, "GONE": 99}
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from contextlib import ExitStack, closing
 from functools import partial
 
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
 from fieldgate.db.engine import Database
 from fieldgate.db.url import parse_url
@@ -42,3 +43,11 @@ def _outcome(work: Callable[[Database], str], database: Database) -> str:
         return work(database)
     except FieldgateError as refusal:
         return refusal.code
+
+
+def waiting[T](work: Future[T], connection: Connection) -> Future[T]:
+    """Return `work` once it waits for what the connection's transaction holds."""
+    locked = text("SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)")
+    while not connection.scalar(locked):
+        assert not work.done()
+    return work

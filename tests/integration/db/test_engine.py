@@ -313,7 +313,7 @@ def test_the_session_is_set_up_with_the_login(
         database.read(lambda c, name=name: c.execute(text(f"SHOW {name}")).scalar_one())  # type: ignore[misc]
         for name in names
     ]
-    assert shown == ["8s", "10s", "330s", "presign-upload", "UTC"]
+    assert shown == ["8s", "3s", "330s", "presign-upload", "UTC"]
     assert engine_module.database() is database
     database.close()
     engine_module.database.cache_clear()

@@ -12,7 +12,9 @@ from sqlalchemy import Connection, text
 from fieldgate.db.engine import Database
 from fieldgate.db.url import parse_url
 from fieldgate.errors import FieldgateError
-from identity import session_store, verifying
+from identity import session_store, store, verifying
+from identity.challenging import open_challenge
+from identity.store import User
 from tests.support.database import count_statements
 from tests.support.gateway import Answer, signed_in
 from tests.support.one_time_codes import (
@@ -27,6 +29,7 @@ from tests.support.one_time_codes import (
     wrong_code_of,
 )
 from tests.support.people import Person, Phone, begin_session, register
+from tests.support.racing import waiting
 
 NEW_PHONE = "+254722000009"
 
@@ -53,12 +56,6 @@ def ask(person: Person) -> Answer:
 def assert_session_over(answer: Answer) -> None:
     assert (answer.status, answer.error["code"]) == (401, "UNAUTHORIZED")
     assert answer.error["message"] == "The session has ended."
-
-
-def wait_until_it_waits(work: Future[str], connection: Connection) -> None:
-    locked = text("SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)")
-    while not connection.scalar(locked):
-        assert not work.done()
 
 
 def phones(database: Database) -> list[str]:
@@ -199,7 +196,7 @@ def test_a_thief_who_waits_for_the_reset_to_commit_fails_too(
     def reset(connection: Connection) -> Future[str]:
         connection.execute(text("UPDATE users SET password_hash = 'new'"))
         thief = threads.submit(take)
-        wait_until_it_waits(thief, connection)
+        waiting(thief, connection)
         session_store.end_sessions(connection, grower.id, "password_changed")
         return thief
 
@@ -246,3 +243,28 @@ def test_it_takes_three_round_trips(grower: Person, phone: Phone, live_database:
     with count_statements(live_database) as traffic:
         assert set_phone(challenge, code_of(challenge), caller).status == 200
     assert traffic.round_trips == 3
+
+
+def test_a_sign_in_at_the_old_phone_meanwhile_is_no_deadlock(
+    grower: Person, phone: Phone, live_database: Database, database_url: str
+) -> None:
+    """Its challenge refers to the user; then it locks them, as it does after the right password."""
+    challenge = ask(grower)
+    proof = id_of(challenge), code_of(challenge, NEW_PHONE)
+    threads = ThreadPoolExecutor(1)
+
+    def sign_in(connection: Connection) -> Future[User]:
+        user = store.find_by_id(connection, grower.id)
+        assert user is not None
+        open_challenge(
+            connection, phone=PHONE, purpose="second_factor", user_id=user.id, ip="192.0.2.7"
+        )
+        move = threads.submit(
+            verifying.change_phone, live_database, grower.id, phone.session_id, *proof
+        )
+        waiting(move, connection)
+        assert store.lock_password(connection, user)
+        return move
+
+    with threads, closing(Database(lambda: parse_url(database_url, "the test"))) as login:
+        assert login.transact(sign_in).result().phone == NEW_PHONE

@@ -129,7 +129,7 @@ def test_what_is_refused_spends_nothing(live_database: Database) -> None:
         (send, "hour:ip:192.0.2.7", 300),
         (send, "hour:known-prefix:+254711000", 300),
         (send, "day:known-prefix:+254711000", 1_000),
-        (send, "day:known-country:KE", 50_000),
+        (send, "day:known-country:KE", 10_000),
         (sign_up, "hour:ip:192.0.2.7", 300),
         (sign_up, "hour:new-prefix:+254711000", 30),
         (sign_up, "day:new-prefix:+254711000", 100),
@@ -206,7 +206,7 @@ def test_a_flood_of_registrations_keeps_no_user_from_signing_in(
 
 def test_users_who_sign_in_keep_nobody_from_registering(live_database: Database) -> None:
     spend(live_database, "hour:known-prefix:+254711000", 300)
-    spend(live_database, "day:known-country:KE", 50_000)
+    spend(live_database, "day:known-country:KE", 10_000)
     assert sign_up().status == 202
 
 

@@ -27,6 +27,7 @@ from tests.support.one_time_codes import (
     wrong_code_of,
 )
 from tests.support.people import Person, begin_session, register
+from tests.support.racing import waiting
 
 NEW_PASSWORD = "sorghum & millet"
 OLD_HASH = hash_password(PASSWORD)
@@ -45,14 +46,6 @@ def challenge(grower: Person) -> Answer:
 def password_is(database: Database, password: str) -> bool:
     (row,) = rows(database, "SELECT password_hash FROM users")
     return check_password(row["password_hash"], password).correct
-
-
-def waiting[T](work: Future[T], connection: Connection) -> Future[T]:
-    """Return `work` once it waits for what the connection's transaction holds."""
-    locked = text("SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)")
-    while not connection.scalar(locked):
-        assert not work.done()
-    return work
 
 
 def test_the_password_is_new_and_every_session_ends(

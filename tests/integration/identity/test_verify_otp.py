@@ -1,15 +1,19 @@
 """POST /api/v1/otp/verify, on a real database."""
 
 import json
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 
 import pytest
 from sqlalchemy import Connection, text
 
 from fieldgate.db.engine import Database
+from fieldgate.db.url import parse_url
 from fieldgate.tokens import verify as verify_token
 from identity import code_store, verifying
 from identity.code_store import Tried, Try
 from identity.sessions import NewSession, RefreshToken
+from identity.store import User
 from tests.support.database import count_statements
 from tests.support.gateway import Answer
 from tests.support.one_time_codes import (
@@ -25,6 +29,7 @@ from tests.support.one_time_codes import (
     wrong_code_of,
 )
 from tests.support.people import Person, register
+from tests.support.racing import waiting
 
 GROWER = Person("", None, roles=("agent", "farmer"))
 OTHER = "+254711000010"
@@ -235,3 +240,25 @@ def test_outcomes_are_counted_by_purpose(
         for metric in line["_aws"]["CloudWatchMetrics"][0]["Metrics"]
     ]
     assert found == [("OtpWrong", "login"), ("OtpVerified", "login"), ("OtpVerified", "register")]
+
+
+def test_a_role_taken_away_meanwhile_is_not_in_force_by_the_new_token(
+    grower: Person, live_database: Database, database_url: str
+) -> None:
+    """Who signs in waits for the change; roles and their version must be of one moment."""
+    challenge = send()
+    proof = id_of(challenge), code_of(challenge)
+    threads = ThreadPoolExecutor(1)
+
+    def take_role(connection: Connection) -> Future[User]:
+        gone = text("DELETE FROM user_roles WHERE user_id = :id AND role = 'agent'")
+        connection.execute(gone, {"id": grower.id})
+        session = NewSession.of("web")
+        signing_in = threads.submit(verifying.sign_in_by_code, live_database, *proof, session)
+        return waiting(signing_in, connection)
+
+    with threads, closing(Database(lambda: parse_url(database_url, "the test"))) as admin:
+        user = admin.transact(take_role).result()
+    (now,) = rows(live_database, "SELECT permission_version FROM users")
+    # An older version has the authorizer look what is true now.
+    assert "agent" not in user.roles or user.permission_version < now["permission_version"]
