@@ -13,6 +13,7 @@ import aiohttp
 from aiohttp import web
 from aiohttp.typedefs import Handler
 from pydantic import BaseModel, Field, ValidationError, model_validator
+from pydantic_core import PydanticCustomError
 from yarl import URL
 
 from fieldgate.sms.africas_talking import FAILURES
@@ -43,7 +44,7 @@ class FaultOrder(BaseModel):
     @model_validator(mode="after")
     def _code_is_for_texts(self) -> Self:
         if self.code is not None and (self.target, self.mode) != ("sms", "error"):
-            raise ValueError("code goes with target sms and mode error")
+            raise PydanticCustomError("code", "code goes with target sms and mode error")
         return self
 
 
@@ -114,9 +115,10 @@ class FrontDoor:
         try:
             order = FaultOrder.model_validate_json(await request.read())
         except ValidationError as error:
-            faults = (
-                f"{'.'.join(map(str, e['loc'])) or 'body'}: {e['msg']}" for e in error.errors()
-            )
+            faults = [
+                f"{'.'.join(map(str, fault['loc'])) or 'body'}: {fault['msg']}"
+                for fault in error.errors()
+            ]
             return _refuse(400, "; ".join(faults))
         self._faults.set(order.target, order.mode, order.seconds, code=order.code)
         return web.json_response(order.model_dump(), status=202)
