@@ -46,6 +46,22 @@ _SPENT = """
             (SELECT jsonb_object_agg(key, used) FROM counters_spent) AS used
     )"""
 
+# The end of a statement: has the text of its `challenge` sent, if it is `wanted`, and tells.
+_TEXTED = """
+    message AS (
+        INSERT INTO sms_messages (challenge_id, phone, kind)
+        SELECT challenge.id, :phone, wanted.kind FROM challenge, wanted
+        WHERE wanted.kind IS NOT NULL
+        RETURNING id
+    )
+    SELECT now() AS now, budgets.sent_at, budgets.used, challenge.expires_at,
+        (SELECT id FROM message) AS message_id
+    FROM budgets LEFT JOIN challenge ON true"""
+
+# What makes a row named `challenge` one that a code may be typed for.
+IS_OPEN = """challenge.verified_at IS NULL AND challenge.attempts < :max_attempts
+            AND challenge.expires_at > now()"""
+
 # One of `owners_phone` and `user_id` is null. `wanted` decides who is texted what; for a number
 # that nobody has, all else is done as for any other, so that neither answer nor time tell.
 _OPEN = f"""
@@ -73,15 +89,7 @@ _OPEN = f"""
         SELECT challenge.id, :name, :email, :password_hash FROM challenge, wanted
         WHERE :purpose = 'register' AND wanted.kind = 'code'
     ),
-    message AS (
-        INSERT INTO sms_messages (challenge_id, phone, kind)
-        SELECT challenge.id, :phone, wanted.kind FROM challenge, wanted
-        WHERE wanted.kind IS NOT NULL
-        RETURNING id
-    )
-    SELECT now() AS now, budgets.sent_at, budgets.used, challenge.expires_at,
-        (SELECT id FROM message) AS message_id
-    FROM budgets, challenge"""  # noqa: S608 made of constants
+    {_TEXTED}"""  # noqa: S608 made of constants
 
 _RESEND = f"""
     WITH wanted AS (
@@ -89,38 +97,27 @@ _RESEND = f"""
     ),
     {_SPENT},
     challenge AS (
-        UPDATE otp_challenges SET sends = sends + 1
+        UPDATE otp_challenges AS challenge SET sends = challenge.sends + 1
         FROM budgets
-        WHERE id = CAST(:id AS uuid) AND verified_at IS NULL AND attempts < :max_attempts
-            AND sends < :max_sends AND expires_at > now()
-        RETURNING id, expires_at
+        WHERE challenge.id = CAST(:id AS uuid) AND challenge.sends < :max_sends AND {IS_OPEN}
+        RETURNING challenge.id, challenge.expires_at
     ),
-    message AS (
-        INSERT INTO sms_messages (challenge_id, phone, kind)
-        SELECT challenge.id, :phone, wanted.kind FROM challenge, wanted
-        WHERE wanted.kind IS NOT NULL
-        RETURNING id
-    )
-    SELECT now() AS now, budgets.sent_at, budgets.used, challenge.expires_at,
-        (SELECT id FROM message) AS message_id
-    FROM budgets LEFT JOIN challenge ON true"""  # noqa: S608 made of constants
+    {_TEXTED}"""  # noqa: S608 made of constants
 
-_OPEN_STILL = """
-    SELECT phone, purpose, sends, expires_at, now() AS now FROM otp_challenges
-    WHERE id = CAST(:id AS uuid) AND verified_at IS NULL AND attempts < :max_attempts
-        AND expires_at > now()"""
+_OPEN_STILL = f"""
+    SELECT phone, purpose, sends, expires_at, now() AS now FROM otp_challenges AS challenge
+    WHERE id = CAST(:id AS uuid) AND {IS_OPEN}"""  # noqa: S608 made of constants
 
 # Of the number that the user has now, as only that can be answered for. With the number's times:
 # they say when its next text is allowed.
-_OPEN_SECOND_FACTOR = """
+_OPEN_SECOND_FACTOR = f"""
     SELECT challenge.id, challenge.expires_at, phone.sent_at, now() AS now
     FROM users JOIN otp_challenges AS challenge
         ON challenge.user_id = users.id AND challenge.phone = users.phone
     JOIN otp_phones AS phone ON phone.phone = users.phone
     WHERE users.id = CAST(:user_id AS uuid) AND challenge.purpose = 'second_factor'
-        AND challenge.verified_at IS NULL AND challenge.attempts < :max_attempts
-        AND challenge.expires_at > now()
-    ORDER BY challenge.created_at DESC LIMIT 1"""
+        AND {IS_OPEN}
+    ORDER BY challenge.created_at DESC LIMIT 1"""  # noqa: S608 made of constants
 
 
 @dataclass(frozen=True)

@@ -14,13 +14,14 @@ from uuid import UUID
 
 from sqlalchemy import Connection, RowMapping, text
 
-from identity.session_store import STARTED, start_parameters
+from identity.challenge_store import IS_OPEN
+from identity.session_store import STARTED, TO_BE_ENDED, start_parameters
 from identity.sessions import NewSession
 from identity.store import User
 
 # One try of a code. `gate` locks the phone, so that the checks of all its challenges come one after
 # another; whether the code is right was found out before, in constant time, and is only read here.
-_TRIED = """
+_TRIED = f"""
     gate AS (
         SELECT challenge.id, challenge.phone, challenge.purpose, challenge.user_id,
             challenge.profile, ARRAY(
@@ -44,8 +45,7 @@ _TRIED = """
         SET attempts = challenge.attempts + 1, verified_at = CASE WHEN gate.wins THEN now() END
         FROM gate
         WHERE challenge.id = gate.id AND cardinality(gate.failed_at) < :max_failures
-            AND challenge.verified_at IS NULL AND challenge.attempts < :max_attempts
-            AND challenge.expires_at > now()
+            AND {IS_OPEN}
         RETURNING challenge.id, challenge.phone, challenge.user_id,
             challenge.verified_at IS NOT NULL AS won
     ),
@@ -53,7 +53,7 @@ _TRIED = """
         UPDATE otp_phones AS known SET failed_at = gate.failed_at || now(), updated_at = now()
         FROM tried, gate
         WHERE known.phone = gate.phone AND NOT tried.won
-    )"""
+    )"""  # noqa: S608 made of constants
 _TRY_COLUMNS = """
     now() AS now, gate.failed_at, gate.purpose,
     tried.id IS NOT NULL AS compared, coalesce(tried.won, false) AS won"""
@@ -153,7 +153,7 @@ _TRY_FOR_PASSWORD = f"""
     SELECT {_TRY_COLUMNS}, (SELECT id FROM owner) AS user_id, tried.phone
     FROM {_TRY_TABLES}"""  # noqa: S608 made of constants
 
-_REPLACE_HASH = """
+_REPLACE_HASH = f"""
     WITH changed AS (
         UPDATE users SET password_hash = :password_hash
         WHERE id = CAST(:user_id AS uuid) AND phone = :phone AND status = 'active'
@@ -169,12 +169,11 @@ _REPLACE_HASH = """
     ended AS (
         UPDATE sessions SET ended_at = now(), end_reason = 'password_changed'
         FROM changed
-        WHERE sessions.user_id = changed.id AND sessions.ended_at IS NULL
-            -- A refresh that came in time may not be committed yet, and is to be waited for.
-            AND sessions.expires_at > now() - interval '1 minute'
+        WHERE sessions.user_id = changed.id AND {TO_BE_ENDED}
         RETURNING sessions.id
     )
-    SELECT EXISTS (SELECT FROM changed) AS changed, ARRAY(SELECT id FROM ended) AS ended"""
+    SELECT EXISTS (SELECT FROM changed) AS changed,
+        ARRAY(SELECT id FROM ended) AS ended"""  # noqa: S608 made of constants
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,6 @@
 """Every query about sessions."""
 
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -53,6 +52,10 @@ _START = f"""
     ),
     {STARTED}
     SELECT"""
+
+# A refresh that came in time may not be committed yet, and is to be waited for.
+TO_BE_ENDED = """sessions.ended_at IS NULL
+            AND sessions.expires_at > now() - interval '1 minute'"""
 
 
 @dataclass(frozen=True)
@@ -136,12 +139,7 @@ def end_sessions(
 
     After the commit, `session_check.remember_ended` is to hear of them.
     """
-    condition = and_(
-        sessions.c.user_id == user_id,
-        sessions.c.ended_at.is_(None),
-        # A refresh that came in time may not be committed yet, and is to be waited for.
-        sessions.c.expires_at > func.now() - timedelta(minutes=1),
-    )
+    condition = and_(sessions.c.user_id == user_id, text(TO_BE_ENDED))
     if only is not None:
         condition = and_(condition, sessions.c.id == only)
     ended = connection.scalars(

@@ -23,6 +23,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY, aggregate_order_by
 
+from fieldgate.db.paging import newest_page
 from fieldgate.db.tables.identity import role_permissions, roles, user_roles, users
 
 ADMIN = "admin"
@@ -69,23 +70,10 @@ def find_page(
         )
     if status is not None:
         condition = and_(condition, users.c.status == status)
-    total = select(func.count().label("total")).select_from(users).where(condition).subquery()
-    rows = (
-        select(*user_columns())
-        .where(condition)
-        .order_by(users.c.created_at.desc(), users.c.id.desc())
-        .limit(limit)
-        .offset(offset)
-        .subquery()
+    rows, total = newest_page(
+        connection, users, user_columns(), condition, limit=limit, offset=offset
     )
-    found = connection.execute(
-        select(total.c.total, *rows.c)
-        .select_from(total.outerjoin(rows, true()))
-        .order_by(rows.c.created_at.desc(), rows.c.id.desc())
-    ).mappings()
-    # A page past the end still has the one row that carries the total.
-    everything = found.all()
-    return [user_of(row) for row in everything if row["id"]], everything[0]["total"]
+    return [user_of(row) for row in rows], total
 
 
 def lock_password(connection: Connection, user: User) -> bool:

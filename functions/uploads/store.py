@@ -18,10 +18,10 @@ from sqlalchemy import (
     literal,
     or_,
     select,
-    true,
     update,
 )
 
+from fieldgate.db.paging import newest_page
 from fieldgate.db.tables.media import media
 from uploads.file_rules import PHOTO_TYPES, DeclaredPhoto, Folder
 
@@ -91,23 +91,8 @@ def find_page(
     condition = _visible(owner_id)
     if folder is not None:
         condition = and_(condition, media.c.folder == folder.value)
-    total = select(func.count().label("total")).where(condition).subquery("total")
-    rows = (
-        select(*_COLUMNS)
-        .where(condition)
-        .order_by(media.c.created_at.desc(), media.c.id.desc())
-        .limit(limit)
-        .offset(offset)
-        .subquery("page")
-    )
-    found = connection.execute(
-        select(total.c.total, *rows.c)
-        .select_from(total.outerjoin(rows, true()))
-        .order_by(rows.c.created_at.desc(), rows.c.id.desc())
-    ).mappings()
-    # A page past the end still has the one row that carries the total.
-    everything = found.all()
-    return [_media(row) for row in everything if row["id"]], everything[0]["total"]
+    rows, total = newest_page(connection, media, _COLUMNS, condition, limit=limit, offset=offset)
+    return [_media(row) for row in rows], total
 
 
 def claim_for_processing(connection: Connection, object_key: str) -> Media | None:

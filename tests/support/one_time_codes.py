@@ -145,3 +145,24 @@ def from_address(
         return handler(event, context)
 
     return called
+
+
+def attempts(database: Database, challenge: Answer) -> int:
+    """Return how often a code was typed for a challenge."""
+    (row,) = rows(
+        database, "SELECT attempts FROM otp_challenges WHERE id = :id", id=id_of(challenge)
+    )
+    return int(row["attempts"])
+
+
+def assert_wrong(answer: Answer) -> None:
+    assert answer.status == 401
+    assert answer.error == {
+        "code": "INVALID_CREDENTIALS",
+        "message": "The code is wrong.",
+        "details": [],
+    }
+
+
+def assert_gone(answer: Answer) -> None:
+    assert (answer.status, answer.error["code"]) == (410, "GONE")

@@ -10,13 +10,15 @@ import pytest
 from fieldgate.db.engine import Database
 from identity import verify_otp
 from tests.support.database import count_statements
-from tests.support.gateway import Answer, call, signed_in
+from tests.support.gateway import call, signed_in
 from tests.support.log import Log
 from tests.support.one_time_codes import (
     PHONE,
+    assert_gone,
+    assert_wrong,
+    attempts,
     change,
     code_of,
-    id_of,
     let_pass,
     rows,
     send,
@@ -35,26 +37,6 @@ OTHER = "+254711000010"
 @pytest.fixture
 def grower(live_database: Database) -> Person:
     return register(live_database, GROWER)
-
-
-def attempts(database: Database, challenge: Answer) -> int:
-    (row,) = rows(
-        database, "SELECT attempts FROM otp_challenges WHERE id = :id", id=id_of(challenge)
-    )
-    return int(row["attempts"])
-
-
-def assert_wrong(answer: Answer) -> None:
-    assert answer.status == 401
-    assert answer.error == {
-        "code": "INVALID_CREDENTIALS",
-        "message": "The code is wrong.",
-        "details": [],
-    }
-
-
-def assert_gone(answer: Answer) -> None:
-    assert (answer.status, answer.error["code"]) == (410, "GONE")
 
 
 @pytest.mark.parametrize(

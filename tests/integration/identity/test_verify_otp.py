@@ -15,9 +15,11 @@ from identity.code_store import Tried, Try
 from identity.sessions import NewSession, RefreshToken
 from identity.store import User
 from tests.support.database import count_statements
-from tests.support.gateway import Answer
 from tests.support.one_time_codes import (
     PHONE,
+    assert_gone,
+    assert_wrong,
+    attempts,
     change,
     code_of,
     id_of,
@@ -38,26 +40,6 @@ OTHER = "+254711000010"
 @pytest.fixture
 def grower(live_database: Database) -> Person:
     return register(live_database, GROWER)
-
-
-def attempts(database: Database, challenge: Answer) -> int:
-    (row,) = rows(
-        database, "SELECT attempts FROM otp_challenges WHERE id = :id", id=id_of(challenge)
-    )
-    return int(row["attempts"])
-
-
-def assert_wrong(answer: Answer) -> None:
-    assert answer.status == 401
-    assert answer.error == {
-        "code": "INVALID_CREDENTIALS",
-        "message": "The code is wrong.",
-        "details": [],
-    }
-
-
-def assert_gone(answer: Answer) -> None:
-    assert (answer.status, answer.error["code"]) == (410, "GONE")
 
 
 def test_the_right_code_gives_tokens_of_a_session(grower: Person, live_database: Database) -> None:
