@@ -5,7 +5,6 @@ an empty Valkey, and the settings and surroundings of a deployed function.
 import json
 import os
 import shutil
-import socket
 import tempfile
 from collections.abc import Iterator
 from itertools import count
@@ -23,6 +22,7 @@ from fieldgate.db.url import parse_url
 from local.postgres import PostgresServer, start_postgres
 from local.valkey import ValkeyServer, start_valkey
 from tests.support.log import Log, recorded_log
+from tests.support.ports import free_port
 
 TEMPLATE = "migrated_template"
 MEMORY_BYTES = 1 << 30
@@ -150,13 +150,6 @@ def _memory() -> Path | None:
     memory = Path("/dev/shm")
     roomy = memory.is_dir() and shutil.disk_usage(memory).free > MEMORY_BYTES
     return memory if roomy and os.access(memory, os.W_OK) else None
-
-
-def free_port() -> int:
-    """Return a port of 127.0.0.1 that nothing listens on now."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
 
 
 def in_database(url: str, name: str) -> str:

@@ -5,7 +5,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -28,6 +27,7 @@ from local.cloud import ACCOUNT, SECRET
 from local.stack_settings import StackSettings
 from local.template import REGION, ROOT
 from tests.support.people import Person, register
+from tests.support.ports import free_port_pair
 
 # Not pytest's directory: where we are root, PostgreSQL runs as a user that can't enter that.
 TEST_DATA = ROOT / ".local/tests"
@@ -109,24 +109,6 @@ class Stack:
         )
 
 
-def free_port_pair() -> int:
-    """Return a free port whose next one is free as well: the front door's and storage's.
-
-    Below the range that the kernel hands out by itself, where any connection may take one before
-    the stack does; each run of the tests begins elsewhere, so that two don't meet.
-    """
-    return next(port for port in _candidates if _is_free(port) and _is_free(port + 1))
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True
-
-
 @cache
 def password_hash() -> str:
     return hash_password(PASSWORD)
@@ -134,7 +116,6 @@ def password_hash() -> str:
 
 # Each in a range of its own, as the budget of texts goes by the thousand numbers.
 _numbers = (f"+2547{11_001_000 + n * 1_000}" for n in itertools.count())
-_candidates = itertools.count(10_000 + os.getpid() % 1_000 * 20, 2)
 
 
 def start(port: int, log: IO[str]) -> subprocess.Popen[str]:

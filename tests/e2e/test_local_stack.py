@@ -15,11 +15,11 @@ from tests.e2e.conftest import (
     START_SECONDS,
     Stack,
     environment,
-    free_port_pair,
     running_stack,
     start,
     wait_for,
 )
+from tests.support.ports import free_port_pair
 
 
 def left_behind(port: int) -> list[str]:

@@ -14,10 +14,10 @@ from valkey import Valkey
 
 from fieldgate import cache, config
 from local.valkey import ValkeyServer, start_valkey
-from tests.conftest import free_port
 from tests.integration.db.test_engine import make_certificate
 from tests.support.clock import Clock
 from tests.support.log import Log
+from tests.support.ports import free_port
 
 DOWN = "cache does not answer; going without"
 

@@ -14,10 +14,10 @@ from fieldgate.http.app import REQUEST_SECONDS
 from fieldgate.storage.s3 import S3Storage
 from fieldgate.storage.settings import Place
 from fieldgate.storage.sigv4 import Credentials
-from tests.conftest import free_port
 from tests.support.clock import Clock
 from tests.support.gateway import call
 from tests.support.log import Log
+from tests.support.ports import free_port
 
 
 @pytest.fixture

@@ -36,8 +36,9 @@ from fieldgate.db.tables import roles
 from fieldgate.db.url import DatabaseAddress, parse_url
 from fieldgate.errors import Unavailable
 from local.postgres import PostgresServer, start_postgres
-from tests.conftest import free_port, run_sql
+from tests.conftest import run_sql
 from tests.support.database import count_statements
+from tests.support.ports import free_port
 
 BACKEND = text("SELECT pg_backend_pid()")
 CONTEXT = text(

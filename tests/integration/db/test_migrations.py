@@ -19,7 +19,8 @@ from fieldgate.db.migrate import MigrationResult, migrate
 from fieldgate.db.tables import METADATA
 from fieldgate.db.url import DatabaseAddress, parse_url
 from fieldgate.errors import Unavailable
-from tests.conftest import free_port, run_sql
+from tests.conftest import run_sql
+from tests.support.ports import free_port
 
 HEAD = "0002"
 

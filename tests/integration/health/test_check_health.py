@@ -4,10 +4,10 @@ import pytest
 
 from fieldgate.db.engine import Database
 from health import check_health
-from tests.conftest import free_port
 from tests.support.database import count_statements
 from tests.support.gateway import Answer, call
 from tests.support.log import Log
+from tests.support.ports import free_port
 
 
 def health() -> Answer:

@@ -34,13 +34,14 @@ from fieldgate.http import (
 )
 from fieldgate.http.limits import ADDRESS_FACTOR, RATES
 from local.valkey import ValkeyServer, start_valkey
-from tests.conftest import free_port, run_sql
+from tests.conftest import run_sql
 from tests.integration.test_cache import port_of, silent_server
 from tests.support.clock import Clock
 from tests.support.database import count_statements
 from tests.support.gateway import Answer, call, signed_in
 from tests.support.log import Log
 from tests.support.parallel import at_once
+from tests.support.ports import free_port
 
 BURST = 10  # of the class auth, where a token comes back in 12 s
 INTERVAL = 12.0

@@ -25,13 +25,14 @@ from fieldgate.tokens import verify
 from identity import login, session_store, signing_in
 from identity.passwords import Verdict, check_password, hash_password
 from identity.sessions import NewSession, RefreshToken
-from tests.conftest import empty_valkey, free_port
+from tests.conftest import empty_valkey
 from tests.support.database import count_statements
 from tests.support.gateway import Answer, call
 from tests.support.log import Log
 from tests.support.one_time_codes import change, code_of, let_pass, rows, send
 from tests.support.one_time_codes import verify as verify_code
 from tests.support.people import Person, register
+from tests.support.ports import free_port
 from tests.support.racing import outcomes
 
 PASSWORD = "maize & beans"

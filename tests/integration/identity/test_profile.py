@@ -9,10 +9,10 @@ from sqlalchemy import delete, insert, update
 from fieldgate.db.engine import Database
 from fieldgate.db.tables.identity import user_roles, users
 from identity import get_profile, login
-from tests.conftest import free_port
 from tests.support.database import count_statements
 from tests.support.gateway import Answer, authorized, call, signed_in
 from tests.support.people import Person, register
+from tests.support.ports import free_port
 
 GROWER = Person("", None)
 

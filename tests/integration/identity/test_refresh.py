@@ -19,11 +19,11 @@ from fieldgate.db.tables.sessions import sessions
 from fieldgate.tokens import verify
 from identity import refresh_tokens
 from identity.sessions import RefreshToken
-from tests.conftest import free_port
 from tests.support.database import count_statements
 from tests.support.gateway import Answer, call
 from tests.support.log import Log
 from tests.support.people import Person, Phone, begin_session, register
+from tests.support.ports import free_port
 
 GROWER = Person("", None)
 

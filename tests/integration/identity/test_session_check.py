@@ -22,10 +22,10 @@ from fieldgate.tokens import Subject, issue, verify
 from identity import administering, session_store, signing_out
 from local.template import ROOT
 from local.valkey import ValkeyServer
-from tests.conftest import free_port
 from tests.support.database import count_statements
 from tests.support.gateway import authorized
 from tests.support.people import Person, Phone, begin_session, register
+from tests.support.ports import free_port
 
 GROWER = Person("", None)
 BOSS = Person("", None, phone="+254711000008", email=None, roles=("admin",))

@@ -9,7 +9,7 @@ import pytest
 from local.child import ServerFailed
 from local.claim import MARKER, claimed, claimed_directory
 from local.stack_settings import StackSettings
-from tests.conftest import free_port
+from tests.support.ports import free_port, free_port_pair
 
 
 def left(directory: Path) -> set[str]:
@@ -70,15 +70,13 @@ def test_nothing_is_removed_when_a_port_is_taken(tmp_path: Path, offset: int) ->
     with claimed_directory(tmp_path):
         pass
     (tmp_path / "stack.json").write_text("{}")
-    with socket.socket() as other:
-        other.bind(("127.0.0.1", 0))
-        port = other.getsockname()[1]
-        other.listen()
-        with (
-            pytest.raises(ServerFailed, match=f"Port {port} is not free"),
-            claimed(StackSettings(port - offset, tmp_path)),
-        ):
-            pass
+    port = free_port_pair()
+    with (
+        socket.create_server(("127.0.0.1", port + offset)),
+        pytest.raises(ServerFailed, match=f"Port {port + offset} is not free"),
+        claimed(StackSettings(port, tmp_path)),
+    ):
+        pass
     assert left(tmp_path) == {MARKER, "stack.json"}
 
 

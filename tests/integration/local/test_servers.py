@@ -17,7 +17,8 @@ import pytest
 from local.child import ServerFailed
 from local.postgres import start_postgres
 from local.valkey import start_valkey
-from tests.conftest import free_port, run_sql
+from tests.conftest import run_sql
+from tests.support.ports import free_port
 
 # Starts both and tells their pids; then waits to be killed.
 PARENT = """

@@ -14,7 +14,7 @@ from fieldgate.storage.s3 import S3Storage
 from fieldgate.storage.settings import Place
 from fieldgate.storage.sigv4 import Credentials
 from local.faults import FaultMode
-from tests.conftest import free_port
+from tests.support.ports import free_port
 from tests.support.s3 import MEDIA, ORIGINALS, LocalS3
 
 PHOTO = b"\xff\xd8 a photo"

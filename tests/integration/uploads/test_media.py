@@ -11,10 +11,10 @@ from fieldgate.db.engine import Database
 from fieldgate.db.tables import change_log
 from fieldgate.storage.s3 import S3Storage
 from tests import photos
-from tests.conftest import free_port
 from tests.support.database import count_statements
 from tests.support.gateway import Answer, Handler, call, signed_in
 from tests.support.media import Darkroom, add_user, row_of, sha256
+from tests.support.ports import free_port
 from tests.support.s3 import ORIGINALS, LocalS3, refusal
 from uploads import delete_media, get_media, list_media, store
 from uploads.file_rules import Folder

@@ -20,10 +20,11 @@ from fieldgate.db.tables.requests import idempotency_keys
 from fieldgate.storage.s3 import S3Storage
 from local.valkey import ValkeyServer
 from tests import photos
-from tests.conftest import empty_valkey, free_port
+from tests.conftest import empty_valkey
 from tests.support.database import count_statements
 from tests.support.gateway import Answer, call, signed_in
 from tests.support.media import UNNAMED, all_rows, put, row_of, sha256
+from tests.support.ports import free_port
 from tests.support.s3 import ORIGINALS, LocalS3, refusal
 from uploads import presign_upload
 from uploads.file_rules import PHOTO_TYPES, DeclaredPhoto, Folder
