@@ -13,7 +13,7 @@ LOCK := $(if $(shell command -v flock),flock .uv.lock)
 export PORT
 export PHOTO
 export PARAMETERS
-export PYTHONPATH := functions:layers/common:.
+export PYTHONPATH := functions:layers/common:clients/python/src:.
 export SAM_CLI_TELEMETRY := 0
 # What the caller's shell holds for other projects.
 unexport UV UV_PROJECT_ENVIRONMENT VIRTUAL_ENV

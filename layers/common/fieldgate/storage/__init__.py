@@ -1,10 +1,11 @@
 """Object storage behind a small Protocol: AWS S3, DigitalOcean Spaces, or whatever speaks S3.
 
-`originals()` is where phones upload to, always private; `published()` is where finished variants
-are served from. Importing this module, signing a URL included, does not import boto3.
+`originals()` is where phones upload to, always private; `staging()` is where the chunks of larger
+files wait to be put together; `published()` is where finished variants are served from. Importing
+this module, signing a URL included, does not import boto3.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
@@ -31,6 +32,14 @@ class ObjectTooLarge(StorageError):
     """The object is larger than the reader is willing to hold in memory."""
 
 
+class ObjectExists(StorageError):
+    """There is an object of that key already, and only a new one was wanted."""
+
+
+class PartsGone(StorageError):
+    """The parts were put together or given up meanwhile."""
+
+
 @dataclass(frozen=True)
 class PresignedRequest:
     """A request that whoever holds it may send to storage until `expires_at` (UTC), exactly so.
@@ -53,6 +62,24 @@ class ObjectHead:
     etag: str
     modified_at: datetime
     metadata: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class ListedObject:
+    """An object as a listing shows it; `size` in bytes."""
+
+    key: str
+    size: int
+    modified_at: datetime
+
+
+@dataclass(frozen=True)
+class UnfinishedParts:
+    """An object that somebody began to write in parts and has not finished."""
+
+    key: str
+    multipart_id: str
+    began_at: datetime
 
 
 class ObjectStorage(Protocol):
@@ -119,8 +146,61 @@ class ObjectStorage(Protocol):
         content_type: str,
         cache_control: str,
         metadata: Mapping[str, str] | None = None,
+        only_new: bool = False,
     ) -> None:
-        """Store `body`, whole or not at all, over what was there; `metadata` is ASCII."""
+        """Store `body`, whole or not at all, over what was there; `metadata` is ASCII.
+
+        Raises:
+            ObjectExists: `only_new`, and there is one. Storage without conditional writes
+                (`STORAGE_CONDITIONAL_WRITES=false`) writes over it instead.
+
+        """
+        ...
+
+    def begin_parts(
+        self, key: str, *, content_type: str, cache_control: str, metadata: Mapping[str, str]
+    ) -> str:
+        """Begin an object that is written in parts; return the id of this attempt at it."""
+        ...
+
+    def put_part(self, key: str, multipart_id: str, number: int, body: bytes) -> str:
+        """Store part `number`, from 1, of at least 5 MiB unless it is the last; return its ETag.
+
+        Raises:
+            PartsGone: the attempt was finished or given up.
+
+        """
+        ...
+
+    def complete_parts(
+        self, key: str, multipart_id: str, etags: Sequence[str], *, only_new: bool = False
+    ) -> None:
+        """Make the object from parts 1 to n. Look with `head` what came of it.
+
+        Raises:
+            ObjectExists: as `put`; the parts are still there.
+            PartsGone: the attempt was finished (by this very call, the answer lost) or given up.
+
+        """
+        ...
+
+    def abort_parts(self, key: str, multipart_id: str) -> None:
+        """Give the attempt up and its parts away; one that is over is fine."""
+        ...
+
+    def unfinished_parts(self) -> Iterator[UnfinishedParts]:
+        """List the attempts that are neither finished nor given up, a page a call."""
+        ...
+
+    def list(self, prefix: str) -> Iterator[ListedObject]:
+        """List the objects whose keys begin with `prefix`, in order of key, 1,000 a call."""
+        ...
+
+    def list_folders(self, prefix: str) -> Iterator[str]:
+        """List what stands between `prefix`, which ends in a slash, and the next slash, once each.
+
+        1,000 a call, however many objects there are.
+        """
         ...
 
     def delete(self, keys: Iterable[str]) -> None:
@@ -133,6 +213,13 @@ def originals() -> ObjectStorage:
     from fieldgate.storage.settings import StorageSettings
 
     return _originals(load(StorageSettings))
+
+
+def staging() -> ObjectStorage:
+    """Return the bucket that chunks wait in: private, and nothing in it is for long."""
+    from fieldgate.storage.settings import StorageSettings
+
+    return _staging(load(StorageSettings))
 
 
 def published() -> ObjectStorage:

@@ -17,6 +17,7 @@ from fieldgate.db.tables.one_time_codes import (
 )
 from fieldgate.db.tables.requests import idempotency_keys, rate_limits
 from fieldgate.db.tables.sessions import sessions
+from fieldgate.db.tables.uploads import uploads
 
 __all__ = [
     "METADATA",
@@ -34,6 +35,7 @@ __all__ = [
     "roles",
     "sessions",
     "sms_messages",
+    "uploads",
     "user_roles",
     "users",
 ]

@@ -11,6 +11,7 @@ from sqlalchemy import (
     Table,
     Text,
     Uuid,
+    and_,
     text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
@@ -60,3 +61,10 @@ Index(
     media.c.id.desc(),
     postgresql_where=media.c.deleted_at.is_(None),
 )
+# What the clean-up looks through: announced and never sent; hidden and not quite gone.
+Index(
+    "ix_media_pending",
+    media.c.created_at,
+    postgresql_where=and_(media.c.state == "pending", media.c.deleted_at.is_(None)),
+)
+Index("ix_media_hidden", media.c.deleted_at, postgresql_where=media.c.deleted_at.is_not(None))

@@ -1,0 +1,1 @@
+"""Reference client of Fieldgate: what a phone does, in Python."""
