@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 REGION = "eu-west-1"
 ORIGINALS = "originals"
 MEDIA = "media"
+STAGING = "staging"
 
 
 @dataclass
@@ -61,6 +62,7 @@ class LocalS3:
         return {
             "STORAGE_BUCKET": ORIGINALS,
             "MEDIA_BUCKET": MEDIA,
+            "STAGING_BUCKET": STAGING,
             "STORAGE_ENDPOINT": self.endpoint,
             "STORAGE_REGION": self.region,
             "STORAGE_ACCESS_KEY": self.credentials.access_key,
@@ -82,7 +84,7 @@ class LocalS3:
         """Return key and bytes of all that is in `bucket`, asking moto itself."""
         return {key: found.value for key, found in _moto().buckets[bucket].keys.items()}
 
-    def reset(self, buckets: Sequence[str] = (ORIGINALS, MEDIA)) -> None:
+    def reset(self, buckets: Sequence[str] = (ORIGINALS, MEDIA, STAGING)) -> None:
         """Begin anew: empty buckets, no faults, the clock right."""
         self.ahead = timedelta()
         self.faults.set("s3", "down", 0)
@@ -93,7 +95,7 @@ class LocalS3:
 
 @contextmanager
 def run_s3() -> Iterator[LocalS3]:
-    """Serve the buckets `originals` and `media` until the block is left."""
+    """Serve the buckets `originals`, `media` and `staging` until the block is left."""
     s3 = LocalS3("", Faults(), Credentials("AKIAFIELDGATE", "a-secret/of+tests"))
     started: Future[Callable[[], object]] = Future()
     thread = threading.Thread(target=lambda: asyncio.run(_serve(s3, started)), name="s3-gate")

@@ -20,7 +20,7 @@ def s3_server() -> Iterator[LocalS3]:
 def s3(s3_server: LocalS3, monkeypatch: pytest.MonkeyPatch) -> LocalS3:
     """The gate before empty buckets; a call that fails is not tried again, which would wait."""
     s3_server.reset()
-    monkeypatch.setattr("fieldgate.storage.s3.ATTEMPTS", 1)
+    monkeypatch.setattr("fieldgate.storage.s3_client.ATTEMPTS", 1)
     return s3_server
 
 

@@ -151,7 +151,8 @@ class ObjectStorage(Protocol):
         """Store `body`, whole or not at all, over what was there; `metadata` is ASCII.
 
         Raises:
-            ObjectExists: `only_new`, and there is one. Storage without conditional writes
+            ObjectExists: `only_new`, and there is one, which may be this very call's, the answer
+                lost and sent again. Storage without conditional writes
                 (`STORAGE_CONDITIONAL_WRITES=false`) writes over it instead.
 
         """
@@ -234,7 +235,22 @@ def published() -> ObjectStorage:
 def _originals(settings: "StorageSettings") -> ObjectStorage:
     from fieldgate.storage.s3 import S3Storage
 
-    return S3Storage(settings.place(settings.bucket), settings.credentials())
+    return S3Storage(
+        settings.place(settings.bucket),
+        settings.credentials(),
+        conditional_writes=settings.has_conditional_writes,
+    )
+
+
+@cache
+def _staging(settings: "StorageSettings") -> ObjectStorage:
+    from fieldgate.storage.s3 import S3Storage
+
+    return S3Storage(
+        settings.place(settings.staging_bucket or settings.bucket),
+        settings.credentials(),
+        conditional_writes=settings.has_conditional_writes,
+    )
 
 
 @cache
@@ -246,4 +262,5 @@ def _published(settings: "StorageSettings") -> ObjectStorage:
         settings.credentials(),
         cdn_base_url=settings.cdn_base_url,
         public_read=settings.public_read,
+        conditional_writes=settings.has_conditional_writes,
     )

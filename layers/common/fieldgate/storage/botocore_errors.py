@@ -6,7 +6,7 @@ from http import HTTPStatus
 
 from fieldgate.deadline import seconds_left
 from fieldgate.errors import Unavailable
-from fieldgate.storage import ObjectMissing, StorageError
+from fieldgate.storage import ObjectExists, ObjectMissing, PartsGone, StorageError
 
 _MISSING = frozenset({"NoSuchKey", "404", "NotFound"})
 # Those that come with a 4xx status and pass by themselves all the same.
@@ -48,6 +48,10 @@ def storage_fault(what: str, code: str, status: int = 0) -> Unavailable | Storag
     # A bucket that is not there is a misconfiguration, not a missing object.
     if code in _MISSING:
         return ObjectMissing(what)
+    if code == "PreconditionFailed":
+        return ObjectExists(what)
+    if code == "NoSuchUpload":
+        return PartsGone(what)
     throttled = code.startswith(("SlowDown", "Throttl", "InternalError", "ServiceUnavailable"))
     if (
         throttled

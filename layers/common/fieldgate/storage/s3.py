@@ -4,28 +4,37 @@ URLs are signed here without boto3; its client is built at the first call that r
 """
 
 import base64
-import hashlib
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import closing
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, suppress
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from itertools import batched
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from fieldgate.storage import ObjectHead, ObjectMissing, ObjectTooLarge, PresignedRequest
+from fieldgate.storage import (
+    ListedObject,
+    ObjectHead,
+    ObjectMissing,
+    ObjectTooLarge,
+    PartsGone,
+    PresignedRequest,
+    UnfinishedParts,
+)
 from fieldgate.storage.botocore_errors import storage_fault, translated
+from fieldgate.storage.s3_client import build_client, content_md5
 from fieldgate.storage.settings import Place, role_credentials
 from fieldgate.storage.sigv4 import Credentials, Target, presign
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
-    from mypy_boto3_s3.type_defs import PutObjectRequestTypeDef
+    from mypy_boto3_s3.type_defs import (
+        CompleteMultipartUploadRequestTypeDef,
+        CreateMultipartUploadRequestTypeDef,
+        ListObjectsV2OutputTypeDef,
+        PutObjectRequestTypeDef,
+    )
 
-# Twice four seconds and a pause: a caller hears within 10 s that storage hangs.
-CONNECT_TIMEOUT_SECONDS = 1
-READ_TIMEOUT_SECONDS = 3
-ATTEMPTS = 2
 KEYS_PER_DELETE = 1000
 MAX_KEY_BYTES = 1024
 SHA256_BYTES = 32
@@ -45,12 +54,14 @@ class S3Storage:
         *,
         cdn_base_url: str = "",
         public_read: bool = False,
+        conditional_writes: bool = True,
         clock: Callable[[], datetime] = _utc_now,
     ) -> None:
         self._place = place
         self._credentials = credentials
         self._cdn_base_url = cdn_base_url
         self._public_read = public_read
+        self._conditional_writes = conditional_writes
         self._clock = clock
 
     def presign_put(
@@ -123,6 +134,7 @@ class S3Storage:
         content_type: str,
         cache_control: str,
         metadata: Mapping[str, str] | None = None,
+        only_new: bool = False,
     ) -> None:
         _check_key(key)
         request: PutObjectRequestTypeDef = {
@@ -130,15 +142,115 @@ class S3Storage:
             "Key": key,
             "Body": body,
             "CacheControl": cache_control,
-            "ContentMD5": _md5(body),
+            "ContentMD5": content_md5(body),
             "ContentType": content_type,
             "Metadata": metadata or {},
         }
         if self._public_read:
             # Buckets with ACLs disabled, as AWS makes them, refuse the header whatever it says.
             request["ACL"] = "public-read"
+        if only_new and self._conditional_writes:
+            request["IfNoneMatch"] = "*"
         with translated(f"PUT {key}"):
             self._client.put_object(**request)
+
+    def begin_parts(
+        self, key: str, *, content_type: str, cache_control: str, metadata: Mapping[str, str]
+    ) -> str:
+        _check_key(key)
+        request: CreateMultipartUploadRequestTypeDef = {
+            "Bucket": self._place.bucket,
+            "Key": key,
+            "CacheControl": cache_control,
+            "ContentType": content_type,
+            "Metadata": metadata,
+        }
+        if self._public_read:
+            request["ACL"] = "public-read"
+        with translated(f"begin parts of {key}"):
+            return self._client.create_multipart_upload(**request)["UploadId"]
+
+    def put_part(self, key: str, multipart_id: str, number: int, body: bytes) -> str:
+        _check_key(key)
+        with translated(f"PUT part {number} of {key}"):
+            answer = self._client.upload_part(
+                Bucket=self._place.bucket,
+                Key=key,
+                UploadId=multipart_id,
+                PartNumber=number,
+                Body=body,
+                ContentMD5=content_md5(body),
+            )
+        return answer["ETag"]
+
+    def complete_parts(
+        self, key: str, multipart_id: str, etags: Sequence[str], *, only_new: bool = False
+    ) -> None:
+        _check_key(key)
+        request: CompleteMultipartUploadRequestTypeDef = {
+            "Bucket": self._place.bucket,
+            "Key": key,
+            "UploadId": multipart_id,
+            "MultipartUpload": {
+                "Parts": [
+                    {"PartNumber": number, "ETag": etag} for number, etag in enumerate(etags, 1)
+                ]
+            },
+        }
+        if only_new and self._conditional_writes:
+            request["IfNoneMatch"] = "*"
+        # S3 may begin to answer 200 and find an error only then: botocore reads on and raises it.
+        with translated(f"complete parts of {key}"):
+            self._client.complete_multipart_upload(**request)
+
+    def abort_parts(self, key: str, multipart_id: str) -> None:
+        _check_key(key)
+        with suppress(PartsGone), translated(f"abort parts of {key}"):
+            self._client.abort_multipart_upload(
+                Bucket=self._place.bucket, Key=key, UploadId=multipart_id
+            )
+
+    def unfinished_parts(self) -> Iterator[UnfinishedParts]:
+        after: dict[str, str] = {}
+        while True:
+            with translated("list unfinished parts"):
+                page = self._client.list_multipart_uploads(
+                    Bucket=self._place.bucket,
+                    **after,  # type: ignore[arg-type]
+                )
+            for found in page.get("Uploads", []):
+                yield UnfinishedParts(found["Key"], found["UploadId"], found["Initiated"])
+            if not page.get("IsTruncated"):
+                return
+            after = {
+                "KeyMarker": page["NextKeyMarker"],
+                "UploadIdMarker": page["NextUploadIdMarker"],
+            }
+
+    def list(self, prefix: str) -> Iterator[ListedObject]:
+        for page in self._pages(prefix):
+            for found in page.get("Contents", []):
+                yield ListedObject(found["Key"], found["Size"], found["LastModified"])
+
+    def list_folders(self, prefix: str) -> Iterator[str]:
+        if not prefix.endswith("/"):
+            raise ValueError(f"no folder: {prefix!r}")
+        for page in self._pages(prefix, Delimiter="/"):
+            for found in page.get("CommonPrefixes", []):
+                yield found["Prefix"].removeprefix(prefix).removesuffix("/")
+
+    def _pages(self, prefix: str, **request: str) -> "Iterator[ListObjectsV2OutputTypeDef]":
+        while True:
+            with translated(f"LIST {prefix}"):
+                page = self._client.list_objects_v2(
+                    Bucket=self._place.bucket,
+                    Prefix=prefix,
+                    **request,  # type: ignore[arg-type]
+                )
+            yield page
+            if not page.get("IsTruncated"):
+                return
+            request["ContinuationToken"] = page["NextContinuationToken"]
 
     def delete(self, keys: Iterable[str]) -> None:
         for batch in batched(map(_checked, keys), KEYS_PER_DELETE, strict=False):
@@ -182,45 +294,7 @@ class S3Storage:
 
     @cached_property
     def _client(self) -> "S3Client":
-        import boto3
-        from botocore.config import Config
-
-        place, credentials = self._place, self._credentials
-        client = boto3.client(
-            "s3",
-            region_name=place.region,
-            endpoint_url=place.endpoint or None,
-            aws_access_key_id=credentials.access_key if credentials else None,
-            aws_secret_access_key=credentials.secret_key if credentials else None,
-            aws_session_token=(credentials.token or None) if credentials else None,
-            config=Config(
-                connect_timeout=CONNECT_TIMEOUT_SECONDS,
-                read_timeout=READ_TIMEOUT_SECONDS,
-                retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
-                s3={"addressing_style": "path" if place.path_style else "virtual"},
-                # Spaces refuses the checksums that newer SDKs add on their own.
-                request_checksum_calculation="when_required",
-                response_checksum_validation="when_required",
-            ),
-        )
-        client.meta.events.register("before-sign.s3.DeleteObjects", _send_content_md5)
-        return client
-
-
-def _send_content_md5(request: Any, **_: Any) -> None:
-    """Give DeleteObjects the Content-MD5 that Spaces insists on and AWS takes as well.
-
-    botocore sends a CRC32 instead since 1.36, which S3-compatible storage answers with
-    MissingContentMD5 (github.com/aws/aws-sdk-js-v3/issues/6920 tells the same story).
-    """
-    for name in [name for name in request.headers if name.lower().startswith("x-amz-checksum-")]:
-        del request.headers[name]
-    del request.headers["x-amz-sdk-checksum-algorithm"]
-    request.headers["Content-MD5"] = _md5(request.body)
-
-
-def _md5(body: bytes) -> str:
-    return base64.b64encode(hashlib.md5(body, usedforsecurity=False).digest()).decode()
+        return build_client(self._place, self._credentials)
 
 
 def _checked(key: str) -> str:

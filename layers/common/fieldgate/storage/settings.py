@@ -33,6 +33,7 @@ class StorageSettings(Settings):
 
     bucket: str = Field(validation_alias=AliasChoices("STORAGE_BUCKET", "DO_SPACES_NAME"))
     media_bucket: str = Field("", validation_alias="MEDIA_BUCKET")
+    staging_bucket: str = Field("", validation_alias="STAGING_BUCKET")
     endpoint: str = Field(
         "",
         # The last two are botocore's own; signing here and calling there must agree on them.
@@ -55,6 +56,8 @@ class StorageSettings(Settings):
         "", validation_alias=AliasChoices("CDN_BASE_URL", "DO_SPACES_CDN_ENDPOINT")
     )
     public_read: bool = Field(default=False, validation_alias="STORAGE_PUBLIC_READ")
+    # Whether `If-None-Match: *` is understood; None: everywhere but on Spaces.
+    conditional_writes: bool | None = Field(None, validation_alias="STORAGE_CONDITIONAL_WRITES")
 
     @model_validator(mode="before")
     @classmethod
@@ -90,11 +93,18 @@ class StorageSettings(Settings):
     def _keys_go_together(self) -> Self:
         if bool(self.access_key) != bool(self.secret_key):
             raise ValueError("STORAGE_ACCESS_KEY and STORAGE_SECRET_KEY are set both or neither")
-        if self.access_key is None and (urlsplit(self.endpoint).hostname or "").endswith(
-            SPACES_DOMAIN
-        ):
+        if self.access_key is None and self._is_spaces:
             raise ValueError("Spaces needs STORAGE_ACCESS_KEY and STORAGE_SECRET_KEY")
         return self
+
+    @property
+    def has_conditional_writes(self) -> bool:
+        """Whether this storage can be told to write an object only where there is none."""
+        return not self._is_spaces if self.conditional_writes is None else self.conditional_writes
+
+    @property
+    def _is_spaces(self) -> bool:
+        return (urlsplit(self.endpoint).hostname or "").endswith(SPACES_DOMAIN)
 
     def place(self, bucket: str) -> Place:
         """Return the way to `bucket`, with what is not set decided."""
