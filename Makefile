@@ -23,7 +23,7 @@ LOCALLY := env -u AWS_PROFILE -u AWS_DEFAULT_PROFILE AWS_CONFIG_FILE=/dev/null \
 	AWS_SHARED_CREDENTIALS_FILE=/dev/null AWS_DEFAULT_REGION=af-south-1 \
 	AWS_EC2_METADATA_DISABLED=true NO_PROXY=127.0.0.1,localhost no_proxy=127.0.0.1,localhost
 
-.PHONY: help demo up test races check format build bench deploy keys clean
+.PHONY: help demo up test races stress check format build bench deploy keys clean
 
 help: ## Say what there is
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -45,6 +45,10 @@ races: .venv/synced ## Run the tests of races 50 times in a row (TIMES=)
 	for run in $$(seq $(or $(TIMES),50)); do echo "run $$run"; $(LOCALLY) $(PYTHON) -m pytest -q \
 		tests/integration/identity/test_otp_races.py \
 		tests/integration/identity/test_refresh_races.py || exit 1; done
+
+stress: .venv/synced .venvs/ministack/synced ## Run the random tests for long (STRESS=, 1 is an hour or so)
+	STRESS=$(or $(STRESS),1) $(LOCALLY) $(PYTHON) -m pytest -q --no-cov \
+		tests/integration/uploads/test_upload_states.py tests/client
 
 check: .venv/synced .venvs/sam/synced .venvs/checkov/synced ## Lint, types, template; writes nothing
 	.venv/bin/ruff check

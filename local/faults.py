@@ -6,7 +6,9 @@ from collections import defaultdict
 from collections.abc import Callable
 from typing import Literal
 
-type FaultMode = Literal["down", "slow", "error", "hang"]
+type FaultMode = Literal["down", "slow", "error", "hang", "cut", "lost", "expired"]
+# These befall single requests, which only the storage gate can tell apart.
+STORAGE_FAULT_MODES = frozenset[FaultMode]({"cut", "lost", "expired"})
 
 HANG_LOOK_SECONDS = 0.02
 

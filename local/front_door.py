@@ -21,7 +21,7 @@ from identity.phone_numbers import normalise
 from local.africas_talking import AfricasTalking
 from local.cloud import Cloud
 from local.deploy import Deployment, Places
-from local.faults import FaultMode, Faults
+from local.faults import STORAGE_FAULT_MODES, FaultMode, Faults
 from local.invocations import summarise
 
 # API Gateway's own limits for HTTP APIs.
@@ -45,6 +45,12 @@ class FaultOrder(BaseModel):
     def _code_is_for_texts(self) -> Self:
         if self.code is not None and (self.target, self.mode) != ("sms", "error"):
             raise PydanticCustomError("code", "code goes with target sms and mode error")
+        return self
+
+    @model_validator(mode="after")
+    def _mode_is_of_the_target(self) -> Self:
+        if self.mode in STORAGE_FAULT_MODES and self.target != "s3":
+            raise PydanticCustomError("mode", f"mode {self.mode} goes with target s3")
         return self
 
 

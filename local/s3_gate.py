@@ -1,7 +1,7 @@
 """The gate before the local S3 server: refuses what AWS refuses and local servers let through.
 
-Signature, expiry, signed headers, length and checksums are checked, and the body is held back
-until all of it is, so that nothing refused is ever stored.
+Signature, expiry, signed headers, length, checksums, conditions and sizes of parts are checked, and
+the body is held back until all of it is, so that nothing refused is ever stored.
 """
 
 import asyncio
@@ -11,16 +11,19 @@ import io
 import re
 import uuid
 import zlib
-from collections.abc import AsyncIterator, Callable
-from datetime import UTC, datetime
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
 from xml.sax.saxutils import escape
 
 import aiohttp
 from aiohttp import web
 from yarl import URL
 
-from local.faults import Faults
-from local.s3_signature import Received, Refused, verify
+from local.faults import FaultMode, Faults
+from local.s3_signature import MAX_EXPIRES_SECONDS, Received, Refused, head_by_signer, verify
+from local.s3_writes import Writes
 
 MAX_OBJECT_BYTES = 5 * 1024**3
 # More than any file of this system; the gate holds a body in memory to check it before it passes.
@@ -49,26 +52,50 @@ def create_gate(
         upstream: where requests go that are in order.
         secret_of: the secret of an access key, None for an unknown one; a mapping's `get` will do.
         faults: target `s3`: `down` cuts connections unanswered, `slow` delays, `error` is 503,
-            `hang` answers when the fault is over, to whoever still waits.
+            `hang` answers when the fault is over, to whoever still waits; `cut` cuts the connection
+            in the middle of a body that is put, `lost` once the request is done and before it is
+            answered; to `expired` every presigned URL has expired.
         clock: the time, in UTC.
         region: that of the buckets; requests signed for another are refused. None takes any.
         slow_seconds: how slow `slow` is.
 
     """
 
+    async def exists(received: Received) -> bool:
+        url = f"{upstream}{received.path}"
+        headers = head_by_signer(received, url, secret_of)
+        with _reaching_upstream():
+            async with gate[_UPSTREAM].head(URL(url, encoded=True), headers=headers) as answer:
+                return answer.status == HTTPStatus.OK
+
+    writes = Writes(exists)
+
     async def handle(request: web.Request) -> web.StreamResponse:
         try:
-            await _suffer(request, faults, slow_seconds)
+            fault = await _suffer(request, faults, slow_seconds)
             received = _received(request)
             # A browser's preflight carries no signature, on AWS either.
             if received.method != "OPTIONS":
-                verify(received, secret_of, clock(), region)
+                now = clock()
+                if fault == "expired" and "X-Amz-Signature=" in received.query:
+                    now += timedelta(seconds=MAX_EXPIRES_SECONDS)
+                verify(received, secret_of, now, region)
             _check_length(received)
+            if fault == "cut" and received.method == "PUT":
+                await _cut(request)
             body = await request.read()
             _check_body(received, body)
+            async with writes.turn(received):
+                await writes.check(received, body)
+                async with await _forward(request, upstream, body) as answer:
+                    if answer.ok:
+                        writes.passed(received, body)
+                    if fault == "lost":
+                        await answer.read()
+                        raise _hung_up(request, "lost on purpose")
+                    return await _pass_back(request, answer)
         except Refused as refusal:
             return _answer(refusal, request.rel_url.raw_path)
-        return await _forward(request, upstream, body)
 
     gate = web.Application(client_max_size=MAX_SPOOL_BYTES)
     gate.cleanup_ctx.append(_upstream_session)
@@ -83,20 +110,35 @@ async def _upstream_session(gate: web.Application) -> AsyncIterator[None]:
         yield
 
 
-async def _suffer(request: web.Request, faults: Faults, slow_seconds: float) -> None:
+async def _suffer(request: web.Request, faults: Faults, slow_seconds: float) -> FaultMode | None:
+    """Bear the fault of the moment; return the one that is still to come, further on."""
     if faults.active("s3") == "hang":
         await faults.hold("s3", abandoned=lambda: _has_left(request))
         if _has_left(request):
             raise Refused(503, "ServiceUnavailable", "nobody waits for the answer")
-    match faults.active("s3"):
+    match fault := faults.active("s3"):
         case "down":
-            if request.transport:
-                request.transport.abort()
-            raise Refused(503, "ServiceUnavailable", "down on purpose")
+            raise _hung_up(request, "down on purpose")
         case "slow":
             await asyncio.sleep(slow_seconds)
         case "error":
             raise Refused(503, "SlowDown", "Please reduce your request rate.")
+    return fault
+
+
+async def _cut(request: web.Request) -> None:
+    """Read half of the body, then hang up."""
+    wanted = (request.content_length or 0) // 2
+    while wanted > 0 and (chunk := await request.content.read(wanted)):
+        wanted -= len(chunk)
+    raise _hung_up(request, "cut on purpose")
+
+
+def _hung_up(request: web.Request, why: str) -> Refused:
+    """Cut the connection; return what nobody is there to read any more."""
+    if request.transport:
+        request.transport.abort()
+    return Refused(503, "ServiceUnavailable", why)
 
 
 def _has_left(request: web.Request) -> bool:
@@ -178,14 +220,16 @@ def _decode(text: str, size: int) -> bytes | None:
     return decoded if len(decoded) == size else None
 
 
-async def _forward(request: web.Request, upstream: str, body: bytes) -> web.StreamResponse:
+async def _forward(request: web.Request, upstream: str, body: bytes) -> aiohttp.ClientResponse:
+    # What the conditions of a write come to has been decided here.
+    dropped = _HOP_BY_HOP | {"content-length"}
+    if request.method in {"PUT", "POST"}:
+        dropped |= {"if-none-match"}
     headers = [
-        (name, value)
-        for name, value in request.headers.items()
-        if name.lower() not in _HOP_BY_HOP and name.lower() != "content-length"
+        (name, value) for name, value in request.headers.items() if name.lower() not in dropped
     ]
-    try:
-        answer = await request.app[_UPSTREAM].request(
+    with _reaching_upstream():
+        return await request.app[_UPSTREAM].request(
             request.method,
             URL(f"{upstream}{request.raw_path}", encoded=True),
             headers=headers,
@@ -193,11 +237,15 @@ async def _forward(request: web.Request, upstream: str, body: bytes) -> web.Stre
             allow_redirects=False,
             skip_auto_headers=("Accept", "Accept-Encoding", "Content-Type", "User-Agent"),
         )
+
+
+@contextmanager
+def _reaching_upstream() -> Iterator[None]:
+    try:
+        yield
     except aiohttp.ClientConnectionError:
-        refusal = Refused(503, "ServiceUnavailable", "The local S3 server does not answer.")
-        return _answer(refusal, request.rel_url.raw_path)
-    async with answer:
-        return await _pass_back(request, answer)
+        reason = "The local S3 server does not answer."
+        raise Refused(503, "ServiceUnavailable", reason) from None
 
 
 async def _pass_back(request: web.Request, answer: aiohttp.ClientResponse) -> web.StreamResponse:

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Self
 from urllib.parse import parse_qsl, quote, unquote_to_bytes
 
-from botocore.auth import S3SigV4QueryAuth
+from botocore.auth import S3SigV4Auth, S3SigV4QueryAuth
 from botocore.awsrequest import AWSRequest
 from botocore.compat import HTTPHeaders
 from botocore.credentials import Credentials
@@ -153,6 +153,17 @@ def verify(
         raise Refused(403, "InvalidAccessKeyId", reason, {"AWSAccessKeyId": claim.access_key})
     _check_signature(request, claim, secret)
     _check_signed_headers(request, claim)
+
+
+def head_by_signer(
+    request: Received, url: str, secret_of: Callable[[str], str | None]
+) -> dict[str, str]:
+    """Return the headers of a HEAD of `url` that is signed by who has signed `request`."""
+    claim = Claim.of(request)
+    head = AWSRequest("HEAD", url)
+    credentials = Credentials(claim.access_key, secret_of(claim.access_key))
+    S3SigV4Auth(credentials, "s3", claim.scope[1]).add_auth(head)
+    return dict(head.headers.items())
 
 
 def _check_time(claim: Claim, now: datetime) -> None:

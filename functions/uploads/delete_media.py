@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from fieldgate.db.engine import database
 from fieldgate.http import Caller, create_app, entry_point, require
-from fieldgate.storage import originals, published
+from fieldgate.storage import originals, published, staging
 from uploads import deleting
 from uploads.ownership import changeable_owner
 
@@ -23,6 +23,7 @@ async def delete_media(
     deleting.delete_media(
         database(),
         originals(),
+        staging(),
         published(),
         media_id,
         actor_id=caller.user_id,

@@ -1,18 +1,24 @@
-"""Deleting a media: its row, its original and what was published of it."""
+"""Deleting a media: its row, its original, what was published of it, and what is on its way."""
 
 from uuid import UUID
+
+from sqlalchemy import Connection
 
 from fieldgate import request_id
 from fieldgate.db.engine import Database
 from fieldgate.errors import NotFound
 from fieldgate.storage import ObjectStorage
-from uploads import store
+from uploads import store, upload_store
 from uploads.processing import variant_keys
+from uploads.store import Media
+from uploads.transferring import discard_chunks
+from uploads.upload_store import Upload
 
 
 def delete_media(
     database: Database,
     originals: ObjectStorage,
+    staging: ObjectStorage,
     published: ObjectStorage,
     media_id: UUID,
     *,
@@ -21,21 +27,26 @@ def delete_media(
 ) -> None:
     """Hide the media, delete its objects, then its row; `owner_id` None deletes anybody's.
 
-    The row goes last: when storage fails in between, the caller gets an error, nobody sees the
-    media any more, and the same call again takes up where this one stopped.
+    An upload that was to fill it is given up in the same moment as it is hidden. The row goes
+    last: when storage fails in between, the caller gets an error, nobody sees the media any more,
+    and the same call again takes up where this one stopped.
 
     Raises:
         NotFound: no such media, or another owner's.
 
     """
     actor, correlation_id = str(actor_id), request_id.current()
-    media = database.transact(
-        lambda connection: store.hide(connection, media_id, owner_id),
-        actor=actor,
-        request_id=correlation_id,
-    )
+
+    def hide(connection: Connection) -> tuple[Upload | None, Media | None]:
+        # In the order in which everybody locks the two.
+        upload = upload_store.abort_of_media(connection, media_id, owner_id)
+        return upload, store.hide(connection, media_id, owner_id)
+
+    upload, media = database.transact(hide, actor=actor, request_id=correlation_id)
     if media is None:
         raise NotFound("There is no such media.")
+    if upload is not None:
+        discard_chunks(staging, upload)
     originals.delete([media.object_key])
     published.delete(variant_keys(media.object_key))
     database.transact(

@@ -1,4 +1,4 @@
-"""Which files may be uploaded, judged by what the client says of them (seed: WF-INTEG-01)."""
+"""Which files may be uploaded, judged by what the client says of them (seed: WF-INTEG-01, 02)."""
 
 import unicodedata
 from dataclasses import dataclass
@@ -12,7 +12,8 @@ from fieldgate.errors import (
     ValidationFailed,
 )
 
-MAX_PHOTO_BYTES = 5 * 1024 * 1024
+MAX_PHOTO_BYTES = 5 * 1024 * 1024  # in one request
+MAX_FILE_BYTES = 50 * 1024 * 1024  # in chunks
 MAX_FILENAME_BYTES = 255
 
 PHOTO_TYPES = {
@@ -21,13 +22,29 @@ PHOTO_TYPES = {
     ".png": "image/png",
     ".webp": "image/webp",
 }
+_OPEN_XML = "application/vnd.openxmlformats-officedocument"
+DOCUMENT_TYPES = {
+    ".pdf": "application/pdf",
+    ".doc": "application/msword",
+    ".docx": f"{_OPEN_XML}.wordprocessingml.document",
+    ".xls": "application/vnd.ms-excel",
+    ".xlsx": f"{_OPEN_XML}.spreadsheetml.sheet",
+    ".csv": "text/csv",
+    ".txt": "text/plain",
+}
+# What Windows says of a .csv once Excel is installed.
+_OTHER_NAMES = {(".csv", "application/vnd.ms-excel"): "text/csv"}
 # An inner extension of a known kind makes a doubled one ("leaf.php.jpg"). Only known kinds count:
 # people also write "Plot 3.north.jpg".
 _OTHER_KINDS = (
-    "apk asp aspx bat bmp cgi cmd com csv dll doc docx exe gif heic htm html ico jar js jsp lnk "
-    "mjs mp4 msi pdf php phtml pl ps1 py rb scr sh svg tif tiff txt vbs wasm xls xlsx xml zip"
+    "apk asp aspx bat bmp cgi cmd com dll exe gif heic htm html ico jar js jsp lnk mjs mp4 msi php "
+    "phtml pl ps1 py rb scr sh svg tif tiff vbs wasm xml zip"
 )
-_KNOWN_EXTENSIONS = {*PHOTO_TYPES, *(f".{kind}" for kind in _OTHER_KINDS.split())}
+_KNOWN_EXTENSIONS = {
+    *PHOTO_TYPES,
+    *DOCUMENT_TYPES,
+    *(f".{kind}" for kind in _OTHER_KINDS.split()),
+}
 
 # Fraction, division, set minus, big solidus and box drawing: slashes to the eye, and yet not to
 # Unicode's compatibility form, which knows the full-width ones.
@@ -45,8 +62,8 @@ class Folder(StrEnum):
 
 
 @dataclass(frozen=True)
-class DeclaredPhoto:
-    """A photo that may come: its cleaned name, its extension as storage will show it, its type."""
+class DeclaredFile:
+    """A file that may come: its cleaned name, its extension as storage will show it, its type."""
 
     filename: str
     extension: str
@@ -54,8 +71,8 @@ class DeclaredPhoto:
     size: int
 
 
-def check_photo(filename: str, content_type: str, size: int) -> DeclaredPhoto:
-    """Judge a photo's name, declared MIME type and size in bytes.
+def check_photo(filename: str, content_type: str, size: int) -> DeclaredFile:
+    """Judge a photo's name, declared MIME type and size in bytes, when it comes in one request.
 
     Raises:
         ValidationFailed: a name with path parts, control characters or two extensions; a type
@@ -64,21 +81,39 @@ def check_photo(filename: str, content_type: str, size: int) -> DeclaredPhoto:
         PayloadTooLarge: over 5 MiB.
 
     """
+    photo = _check(filename, content_type, size, PHOTO_TYPES)
+    if size > MAX_PHOTO_BYTES:
+        raise PayloadTooLarge(f"A photo may be {MAX_PHOTO_BYTES} bytes at most.")
+    return photo
+
+
+def check_file(filename: str, content_type: str, size: int) -> DeclaredFile:
+    """Judge a photo or a document that comes in chunks; raises as `check_photo`, over 50 MiB.
+
+    Parameters of the type (`; charset=utf-8`) are ignored.
+    """
+    plain_type = content_type.partition(";")[0].rstrip(" \t")
+    file = _check(filename, plain_type, size, PHOTO_TYPES | DOCUMENT_TYPES)
+    if size > MAX_FILE_BYTES:
+        raise PayloadTooLarge(f"A file may be {MAX_FILE_BYTES} bytes at most.")
+    return file
+
+
+def _check(filename: str, content_type: str, size: int, kinds: dict[str, str]) -> DeclaredFile:
     name = _clean(filename)
-    path = PurePosixPath(name)
-    extension = path.suffix.lower()
-    expected_type = PHOTO_TYPES.get(extension)
-    if expected_type is None or content_type.lower() not in PHOTO_TYPES.values():
-        raise UnsupportedMediaType("Photos are jpg, jpeg, png or webp files.")
+    extension = PurePosixPath(name).suffix.lower()
+    found_type = content_type.lower()
+    found_type = _OTHER_NAMES.get((extension, found_type), found_type)
+    if extension not in kinds or found_type not in kinds.values():
+        names = ", ".join(kind.removeprefix(".") for kind in kinds)
+        raise UnsupportedMediaType(f"These kinds of files are taken: {names}.")
     if _inner_extension(name) in _KNOWN_EXTENSIONS:
         raise _wrong("filename", "has two extensions")
-    if content_type.lower() != expected_type:
+    if found_type != kinds[extension]:
         raise _wrong("contentType", f"does not fit the extension {extension}")
     if size <= 0:
         raise _wrong("size", "must be at least 1 byte")
-    if size > MAX_PHOTO_BYTES:
-        raise PayloadTooLarge(f"A photo may be {MAX_PHOTO_BYTES} bytes at most.")
-    return DeclaredPhoto(name, extension, expected_type, size)
+    return DeclaredFile(name, extension, found_type, size)
 
 
 def _clean(filename: str) -> str:

@@ -1,4 +1,4 @@
-"""GET /api/v1/media/{id}: one media, with links to its finished variants."""
+"""GET /api/v1/media/{id}: one media, with links to what is there of it to see."""
 
 from typing import Annotated
 from uuid import UUID
@@ -8,7 +8,7 @@ from fastapi import Path
 from fieldgate.db.engine import database
 from fieldgate.errors import NotFound
 from fieldgate.http import Caller, Envelope, create_app, entry_point, envelope, require
-from fieldgate.storage import published
+from fieldgate.storage import originals, published
 from uploads import store
 from uploads.ownership import visible_owner
 from uploads.views import MediaView
@@ -26,7 +26,7 @@ async def get_media(
     )
     if media is None:
         raise NotFound("There is no such media.")
-    return envelope(MediaView.of(media, published()))
+    return envelope(MediaView.of(media, originals(), published()))
 
 
 handler = entry_point(app)

@@ -6,7 +6,7 @@ from fastapi import Query
 
 from fieldgate.db.engine import database
 from fieldgate.http import Caller, Page, PageQuery, create_app, entry_point, page, require
-from fieldgate.storage import published
+from fieldgate.storage import originals, published
 from uploads import store
 from uploads.file_rules import Folder
 from uploads.ownership import visible_owner
@@ -28,7 +28,7 @@ async def list_media(
             connection, visible_owner(caller), query.folder, query.page_size, query.offset
         )
     )
-    return page([MediaView.of(media, published()) for media in found], query, total)
+    return page([MediaView.of(media, originals(), published()) for media in found], query, total)
 
 
 handler = entry_point(app)

@@ -1,11 +1,9 @@
 """POST /api/v1/uploads/presign: leave to send one photo straight to storage."""
 
-import base64
-import binascii
 from typing import Annotated
 
 from fastapi import Depends
-from pydantic import Field, PlainValidator, StrictInt
+from pydantic import Field, StrictInt
 
 from fieldgate.db.engine import database
 from fieldgate.http import ApiModel, Caller, Envelope, create_app, entry_point, envelope, require
@@ -13,21 +11,10 @@ from fieldgate.http.idempotency import IdempotentRequest, idempotent_request
 from fieldgate.storage import originals
 from uploads.file_rules import Folder, check_photo
 from uploads.presigning import presign_photo
+from uploads.request_types import Sha256
 from uploads.views import PresignedUpload
 
 app = create_app("presign_upload", limit="write")
-
-
-def _sha256(value: object) -> bytes:
-    """Read a SHA-256 digest written in hexadecimal, or in base64 as S3 writes it."""
-    try:
-        text = str(value)
-        digest = bytes.fromhex(text) if len(text) == 64 else base64.b64decode(text, validate=True)
-    except (ValueError, binascii.Error):
-        digest = b""
-    if not isinstance(value, str) or len(digest) != 32:
-        raise ValueError("must be a SHA-256 digest in hexadecimal or base64")
-    return digest
 
 
 class PhotoToUpload(ApiModel):
@@ -35,7 +22,7 @@ class PhotoToUpload(ApiModel):
     filename: Annotated[str, Field(min_length=1, max_length=255)]
     content_type: Annotated[str, Field(max_length=100)]
     size: StrictInt
-    sha256: Annotated[bytes, PlainValidator(_sha256, json_schema_input_type=str)] | None = None
+    sha256: Sha256 | None = None
 
 
 @app.post("/api/v1/uploads/presign", status_code=201)

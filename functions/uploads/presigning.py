@@ -4,14 +4,14 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy import Connection
-from sqlalchemy.exc import IntegrityError
 
-from fieldgate.db.engine import Database, violated_constraint
-from fieldgate.errors import Gone, Unauthorized
+from fieldgate.db.engine import Database
+from fieldgate.errors import Gone
 from fieldgate.http.idempotency import IdempotentRequest
 from fieldgate.storage import ObjectStorage
 from uploads import store
-from uploads.file_rules import DeclaredPhoto, Folder
+from uploads.file_rules import DeclaredFile, Folder
+from uploads.ownership import owner_needed
 from uploads.store import Media
 from uploads.views import PresignedUpload
 
@@ -24,7 +24,7 @@ def presign_photo(
     originals: ObjectStorage,
     owner_id: UUID,
     folder: Folder,
-    photo: DeclaredPhoto,
+    photo: DeclaredFile,
     sha256: bytes | None,
 ) -> PresignedUpload:
     """Add a pending media and sign the one request that may fill it.
@@ -55,15 +55,10 @@ def presign_photo(
 
     def add(connection: Connection) -> PresignedUpload:
         digest = sha256.hex() if sha256 else None
-        return sign(store.add_photo(connection, owner_id, folder, photo, digest))
+        return sign(store.add_media(connection, owner_id, folder, photo, digest))
 
-    try:
+    with owner_needed():
         answer = request.transact(database, add, PresignedUpload, actor=str(owner_id))
-    except IntegrityError as error:
-        if violated_constraint(error) != "fk_media_owner_id_users":
-            raise
-        # The token outlived its user: the row would have no owner.
-        raise Unauthorized("This account no longer exists.") from None
     if answer.expires_at > datetime.now(UTC):
         return answer
     media = database.read(lambda connection: store.find(connection, answer.media_id, owner_id))

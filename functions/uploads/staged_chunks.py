@@ -6,6 +6,7 @@ nothing, and who reads it can tell whether it is what was sent.
 """
 
 import re
+from collections.abc import Container
 from uuid import UUID
 
 from fieldgate.storage import ListedObject, ObjectStorage
@@ -56,6 +57,11 @@ def received(staging: ObjectStorage, upload: Upload) -> dict[int, ListedObject]:
     return chunks
 
 
-def missing(upload: Upload, chunks: dict[int, ListedObject]) -> list[int]:
+def missing(upload: Upload, chunks: Container[int]) -> list[int]:
     """Return the numbers of the chunks that are not there, in order."""
     return [number for number in range(1, upload.chunk_count + 1) if number not in chunks]
+
+
+def discard(staging: ObjectStorage, upload_id: UUID) -> None:
+    """Remove whatever has been staged of an upload; raises as `ObjectStorage.delete`."""
+    staging.delete(found.key for found in staging.list(prefix_of(upload_id)))

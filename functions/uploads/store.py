@@ -8,6 +8,7 @@ from uuid import UUID
 from sqlalchemy import (
     ColumnElement,
     Connection,
+    Insert,
     RowMapping,
     String,
     Uuid,
@@ -23,7 +24,7 @@ from sqlalchemy import (
 
 from fieldgate.db.paging import newest_page
 from fieldgate.db.tables.media import media
-from uploads.file_rules import PHOTO_TYPES, DeclaredPhoto, Folder
+from uploads.file_rules import PHOTO_TYPES, DeclaredFile, Folder
 
 # A little more than the time-out of the function that works on it: then it is gone, whatever it
 # was doing.
@@ -50,24 +51,28 @@ class Media:
 _COLUMNS = [media.c[name] for name in Media.__dataclass_fields__]
 
 
-def add_photo(
-    connection: Connection, owner_id: UUID, folder: Folder, photo: DeclaredPhoto, sha256: str | None
+def add_media(
+    connection: Connection, owner_id: UUID, folder: Folder, file: DeclaredFile, sha256: str | None
 ) -> Media:
     """Add a `pending` media; the database makes its id, and from that its object key."""
+    statement = new_media(owner_id, folder, file, sha256).returning(*_COLUMNS)
+    return _media(connection.execute(statement).mappings().one())
+
+
+def new_media(owner_id: UUID, folder: Folder, file: DeclaredFile, sha256: str | None) -> Insert:
+    """Write the statement that `add_media` is, for what adds something else along with it."""
     new = select(func.uuidv7().cast(Uuid).label("id")).subquery("new")
     values = {
         media.c.id: new.c.id,
-        media.c.object_key: literal(f"{folder}/") + new.c.id.cast(String) + photo.extension,
+        media.c.object_key: literal(f"{folder}/") + new.c.id.cast(String) + file.extension,
         media.c.owner_id: literal(owner_id),
         media.c.folder: literal(folder.value),
-        media.c.filename: literal(photo.filename),
-        media.c.content_type: literal(photo.content_type),
-        media.c.size: literal(photo.size),
+        media.c.filename: literal(file.filename),
+        media.c.content_type: literal(file.content_type),
+        media.c.size: literal(file.size),
         media.c.sha256: literal(sha256, String),
     }
-    statement = insert(media).from_select(list(values), select(*values.values()))
-    row = connection.execute(statement.returning(*_COLUMNS)).mappings().one()
-    return _media(row)
+    return insert(media).from_select(list(values), select(*values.values()))
 
 
 def find(connection: Connection, media_id: UUID, owner_id: UUID | None) -> Media | None:

@@ -1,13 +1,45 @@
-"""Every query of a phone's requests about its upload in chunks."""
+"""Every query of a phone's requests about its upload in chunks.
+
+Each change is one conditional statement: of requests that race, the database lets one be first,
+and whoever finds nothing to change (None) looks why.
+"""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, and_, select
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    RowMapping,
+    String,
+    and_,
+    case,
+    delete,
+    func,
+    insert,
+    literal,
+    select,
+    update,
+)
 
+from fieldgate.db.tables.media import media
 from fieldgate.db.tables.uploads import uploads
+from uploads.file_rules import DeclaredFile, Folder
+from uploads.store import new_media
+
+LIFETIME = timedelta(hours=24)
+# So many in a row, and the upload has failed (seed: WF-INTEG-02).
+MAX_CONSECUTIVE_FAILURES = 10
+TOO_MANY_FAILURES = "TOO_MANY_FAILURES"
+
+# What chunks may still be sent for.
+OPEN = ("created", "uploading")
+# What ends by itself when its time is over; putting together is not stopped halfway.
+EXPIRING = (*OPEN, "failed")
+# What the phone can give up.
+ABORTABLE = (*EXPIRING, "assembling")
 
 
 @dataclass(frozen=True)
@@ -36,8 +68,39 @@ class Upload:
         """Return the bytes of chunk `number`, from 1 to `chunk_count`; the last is what is left."""
         return min(self.chunk_size, self.size - (number - 1) * self.chunk_size)
 
+    def state_at(self, now: datetime) -> str:
+        """Return the state as it is seen: `expired` once its time is over, swept or not."""
+        return "expired" if self.state in EXPIRING and self.expires_at <= now else self.state
+
 
 COLUMNS = [uploads.c[name] for name in Upload.__dataclass_fields__]
+
+
+def add(
+    connection: Connection,
+    owner_id: UUID,
+    folder: Folder,
+    file: DeclaredFile,
+    sha256: str | None,
+    chunk_size: int,
+) -> Upload:
+    """Add an upload and the `pending` media that it will fill: one statement for both."""
+    added = (
+        new_media(owner_id, folder, file, sha256).returning(media.c.id, media.c.object_key)
+    ).cte("added")
+    values: dict[Any, ColumnElement[Any]] = {
+        uploads.c.media_id: added.c.id,
+        uploads.c.object_key: added.c.object_key,
+        uploads.c.owner_id: literal(owner_id),
+        uploads.c.content_type: literal(file.content_type),
+        uploads.c.size: literal(file.size),
+        uploads.c.sha256: literal(sha256, String),
+        uploads.c.chunk_size: literal(chunk_size),
+        uploads.c.expires_at: func.now() + LIFETIME,
+    }
+    statement = insert(uploads).from_select(list(values), select(*values.values()))
+    row = connection.execute(statement.returning(*COLUMNS)).mappings().one()
+    return _upload(row)
 
 
 def find(connection: Connection, upload_id: UUID, owner_id: UUID | None) -> Upload | None:
@@ -46,10 +109,112 @@ def find(connection: Connection, upload_id: UUID, owner_id: UUID | None) -> Uplo
     return as_upload(row.mappings().one_or_none())
 
 
+def sign(connection: Connection, upload_id: UUID, owner_id: UUID | None) -> Upload | None:
+    """Note that URLs are signed now, which makes it `uploading`; None when it is not open."""
+    return _move(
+        connection,
+        _owned(upload_id, owner_id),
+        _in(OPEN),
+        state="uploading",
+        last_signed_at=func.now(),
+    )
+
+
+def count_failure(connection: Connection, upload_id: UUID, received: int) -> Upload | None:
+    """Count one more failure in a row, or the first one when chunks have arrived since the last.
+
+    The one too many makes it `failed`. None when it is not open (any more).
+    """
+    in_a_row = case(
+        (uploads.c.received_at_failure < received, 1), else_=uploads.c.consecutive_failures + 1
+    )
+    too_many = in_a_row >= MAX_CONSECUTIVE_FAILURES
+    return _move(
+        connection,
+        uploads.c.id == upload_id,
+        _in(OPEN),
+        consecutive_failures=in_a_row,
+        received_at_failure=func.greatest(uploads.c.received_at_failure, received),
+        state=case((too_many, "failed"), else_=uploads.c.state),
+        failure_reason=case((too_many, TOO_MANY_FAILURES)),
+    )
+
+
+def resume(connection: Connection, upload_id: UUID, owner_id: UUID | None) -> Upload | None:
+    """Take a failed upload up again; None when it isn't failed, or its file was refused."""
+    return _move(
+        connection,
+        _owned(upload_id, owner_id),
+        and_(_in(("failed",)), uploads.c.refused.is_(False)),
+        state="uploading",
+        failure_reason=None,
+        consecutive_failures=0,
+    )
+
+
+def begin_assembly(connection: Connection, upload_id: UUID) -> Upload | None:
+    """Close it to chunks, so that it can be put together; None when it is not open (any more).
+
+    No run can be at it from before: what ended an earlier assembly was that assembly's only run.
+    """
+    return _move(
+        connection,
+        uploads.c.id == upload_id,
+        _in(OPEN),
+        state="assembling",
+        assembling_since=None,
+        assembly_attempts=0,
+    )
+
+
+def abort(connection: Connection, upload_id: UUID, owner_id: UUID | None) -> Upload | None:
+    """Give an upload up, and the media that nothing was stored of; None when it is over."""
+    upload = _move(connection, _owned(upload_id, owner_id), _in_any_time(ABORTABLE), **_ABORTED)
+    if upload is not None:
+        connection.execute(delete(media).where(media.c.id == upload.media_id))
+    return upload
+
+
+def abort_of_media(connection: Connection, media_id: UUID, owner_id: UUID | None) -> Upload | None:
+    """Give the upload up that was to fill a media; None when there is none that is going on."""
+    is_it: ColumnElement[bool] = uploads.c.media_id == media_id
+    return _move(connection, _of(is_it, owner_id), _in_any_time(ABORTABLE), **_ABORTED)
+
+
 def as_upload(row: RowMapping | None) -> Upload | None:
-    return Upload(**{name: row[name] for name in Upload.__dataclass_fields__}) if row else None
+    return _upload(row) if row else None
+
+
+_ABORTED: dict[str, Any] = {"state": "aborted", "failure_reason": None}
+
+
+def _upload(row: RowMapping) -> Upload:
+    return Upload(**{name: row[name] for name in Upload.__dataclass_fields__})
 
 
 def _owned(upload_id: UUID, owner_id: UUID | None) -> ColumnElement[bool]:
-    is_it: Any = uploads.c.id == upload_id
+    return _of(uploads.c.id == upload_id, owner_id)
+
+
+def _of(is_it: ColumnElement[bool], owner_id: UUID | None) -> ColumnElement[bool]:
     return is_it if owner_id is None else and_(is_it, uploads.c.owner_id == owner_id)
+
+
+def _in(states: tuple[str, ...]) -> ColumnElement[bool]:
+    return and_(_in_any_time(states), uploads.c.expires_at > func.now())
+
+
+def _in_any_time(states: tuple[str, ...]) -> ColumnElement[bool]:
+    return uploads.c.state.in_(states)
+
+
+def _move(
+    connection: Connection, is_it: ColumnElement[bool], may: ColumnElement[bool], **values: Any
+) -> Upload | None:
+    row = connection.execute(
+        update(uploads)
+        .where(is_it, may)
+        .values(**values, updated_at=func.now())
+        .returning(*COLUMNS)
+    )
+    return as_upload(row.mappings().one_or_none())

@@ -27,7 +27,7 @@ from tests.support.media import UNNAMED, all_rows, put, row_of, sha256
 from tests.support.ports import free_port
 from tests.support.s3 import ORIGINALS, LocalS3, refusal
 from uploads import presign_upload
-from uploads.file_rules import PHOTO_TYPES, DeclaredPhoto, Folder
+from uploads.file_rules import PHOTO_TYPES, DeclaredFile, Folder
 from uploads.presigning import presign_photo
 
 PATH = "/api/v1/uploads/presign"
@@ -492,6 +492,6 @@ def test_whatever_the_name_the_object_is_named_by_us(
 def test_a_row_that_the_database_refuses_for_another_reason_is_not_taken_for_a_lost_account(
     database: Database, originals: S3Storage, owner_id: UUID
 ) -> None:
-    impossible = DeclaredPhoto("leaf.jpg", ".jpg", "image/jpeg", size=0)
+    impossible = DeclaredFile("leaf.jpg", ".jpg", "image/jpeg", size=0)
     with pytest.raises(IntegrityError):
         presign_photo(UNNAMED, database, originals, owner_id, Folder.FARMERS, impossible, None)

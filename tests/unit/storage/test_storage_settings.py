@@ -16,7 +16,7 @@ SPACES_KEYS = {"DO_SPACES_ACCESS_KEY": "key", "DO_SPACES_SECRET_KEY": "hush"}
 @pytest.fixture(autouse=True)
 def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     for name in list(os.environ):
-        if name.startswith(("STORAGE_", "DO_SPACES_", "AWS_", "MEDIA_", "CDN_")):
+        if name.startswith(("STORAGE_", "DO_SPACES_", "AWS_", "MEDIA_", "STAGING_", "CDN_")):
             monkeypatch.delenv(name)
     config.forget()
     yield
@@ -153,6 +153,35 @@ def test_originals_are_never_public_nor_behind_the_cdn(monkeypatch: pytest.Monke
 
     assert "X-Amz-Signature" in storage.originals().url_for("a.jpg", expires_in=hour)
     assert storage.published().url_for("a.jpg", expires_in=hour) == "https://cdn.example.org/a.jpg"
+
+
+def test_chunks_wait_in_a_bucket_of_their_own_or_with_the_originals(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    hour = timedelta(hours=1)
+    _load(monkeypatch, STORAGE_BUCKET="originals", AWS_REGION="eu-west-1", **KEYS)
+    assert "//originals." in storage.staging().url_for("staging/a", expires_in=hour)
+
+    config.forget()
+    monkeypatch.setenv("STAGING_BUCKET", "chunks")
+
+    assert "//chunks." in storage.staging().url_for("staging/a", expires_in=hour)
+    assert "//originals." in storage.originals().url_for("a.jpg", expires_in=hour)
+
+
+@pytest.mark.parametrize(
+    ("environment", "expected"),
+    [
+        ({"STORAGE_BUCKET": "b", "AWS_REGION": "r"}, True),
+        ({"STORAGE_BUCKET": "b", "AWS_REGION": "r", "STORAGE_CONDITIONAL_WRITES": "false"}, False),
+        ({"DO_SPACES_NAME": "b", **SPACES_KEYS}, False),
+        ({"DO_SPACES_NAME": "b", **SPACES_KEYS, "STORAGE_CONDITIONAL_WRITES": "true"}, True),
+    ],
+)
+def test_conditional_writes_are_taken_for_granted_everywhere_but_on_spaces(
+    monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], expected: bool
+) -> None:
+    assert _load(monkeypatch, **environment).has_conditional_writes is expected
 
 
 def test_storage_is_built_once_and_again_after_forget(monkeypatch: pytest.MonkeyPatch) -> None:

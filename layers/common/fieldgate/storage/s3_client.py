@@ -1,4 +1,4 @@
-"""boto3's S3 client as this system wants it: gives up soon, and speaks to other makes of storage."""
+"""boto3's S3 client as this system wants it: gives up soon, and works with Spaces as with AWS."""
 
 import base64
 import hashlib

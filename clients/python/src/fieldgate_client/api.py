@@ -1,0 +1,340 @@
+"""Speaking to the API: its envelope, its errors, tokens that are renewed, requests sent again.
+
+async with Api("https://api.example.org", TokenStore(database)) as api:
+    answer = await api.request("GET", "/auth/me")
+"""
+
+import asyncio
+import time
+import uuid
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+from types import TracebackType
+from typing import Any, NoReturn, Self
+
+import httpx
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt
+
+from fieldgate_client.errors import ApiError, NetworkError, SignedOut, is_passing
+from fieldgate_client.policy import (
+    API_TIMEOUT_SECONDS,
+    MAX_RETRIES,
+    MAX_RETRY_AFTER_SECONDS,
+    Backoff,
+)
+from fieldgate_client.tokens import Tokens, TokenStore
+
+PREFIX = "/api/v1"
+# Docs, "Identity": a session of the profile `mobile` rests up to 30 days, one of `web` 3 hours.
+PROFILE = "mobile"
+# Sent again, these do nothing that they haven't done (RFC 9110, 9.2.2).
+IDEMPOTENT_METHODS = frozenset({"GET", "HEAD", "PUT", "DELETE"})
+# Renew an access token (an hour's) so much earlier than it ends that no request arrives too late.
+RENEW_EARLIER_SECONDS = 60.0
+# Docs, "Identity": a refresh token sent again within 30 s gets the same successor; later it ends
+# the session. So all tries have to fit into 30 s: 3 x 8 s, and pauses of at most 1 s and 2 s.
+REFRESH_TIMEOUT_SECONDS = 8.0
+REFRESH_ATTEMPTS = 3
+# What the gateway says by itself, outside the envelope (docs, "Answers"), besides 5xx.
+GATEWAY_STATUSES = frozenset({413, 429})
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A success. `timestamp` is when the server answered, by its own clock."""
+
+    data: Any
+    status: int
+    headers: Mapping[str, str]
+    timestamp: datetime | None
+
+
+@dataclass(frozen=True)
+class Challenge:
+    """A code that was sent, to be typed in; times as the server writes them."""
+
+    id: str
+    expires_at: str
+    resend_after: str
+
+
+class Api:
+    """One server, and whoever is signed in there.
+
+    Args:
+        base_url: the server's address, without the path of the API.
+        tokens: where the session is kept.
+        transport: httpx's own, unless told.
+        timeout: seconds that one answer may take.
+        clock: monotonic, in seconds. The phone's wall clock may be a day off: nothing asks it.
+        sleep: waits so many seconds.
+
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        tokens: TokenStore,
+        *,
+        transport: httpx.AsyncBaseTransport | None = None,
+        timeout: float = API_TIMEOUT_SECONDS,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self.server = base_url.rstrip("/")
+        self._tokens = tokens
+        self._timeout = timeout
+        self._clock = clock
+        self._sleep = sleep
+        self._refreshing = asyncio.Lock()
+        # When the access token ends that this process was given; of others nobody knows.
+        self._known: tuple[str, float] | None = None
+        self._http = httpx.AsyncClient(
+            base_url=self.server + PREFIX, transport=transport, timeout=timeout
+        )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self._http.aclose()
+
+    @property
+    def user_id(self) -> str:
+        """Say who is signed in, or raise SignedOut."""
+        return self._session().user_id
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        json: Any = None,
+        params: Mapping[str, str] | None = None,
+        idempotency_key: str | None = None,
+        signed_in: bool = True,
+        repeatable: bool | None = None,
+    ) -> Answer:
+        """Send a request until it is answered; what may not be sent twice is sent once.
+
+        Args:
+            method: GET, POST ...
+            path: below /api/v1, beginning with a slash.
+            json: the body.
+            params: of the query.
+            idempotency_key: the request's name, under which the server does it once.
+            signed_in: False for a public route: no token is shown.
+            repeatable: whether sending it again does no harm; by default the idempotent methods,
+                and whatever has a key.
+
+        Raises:
+            NetworkError: no answer, after all tries.
+            ApiError: a refusal.
+            SignedOut: there is no session, or it was ended.
+
+        """
+        if repeatable is None:
+            repeatable = idempotency_key is not None or method in IDEMPOTENT_METHODS
+        headers = {"Idempotency-Key": idempotency_key} if idempotency_key else {}
+        request = self._http.build_request(
+            method, path.lstrip("/"), json=json, params=params, headers=headers
+        )
+        send = self._send_signed if signed_in else self._send
+        answer: Answer = await self._retrying(1 + MAX_RETRIES if repeatable else 1)(send, request)
+        return answer
+
+    async def login(self, identifier: str, password: str) -> Challenge | None:
+        """Sign in by phone or e-mail address. A challenge means: `verify_code` is to follow."""
+        credentials = {"identifier": identifier, "password": password, "profile": PROFILE}
+        answer = await self.request("POST", "/auth/login", json=credentials, signed_in=False)
+        if answer.data.get("twoFactorRequired"):
+            return _challenge(answer)
+        self._begin_session(answer)
+        return None
+
+    async def send_code(self, phone: str) -> Challenge:
+        """Have a code sent by text, to sign in with."""
+        wish = {"phone": phone, "purpose": "login"}
+        key = str(uuid.uuid4())
+        return _challenge(
+            await self.request("POST", "/otp/send", json=wish, idempotency_key=key, signed_in=False)
+        )
+
+    async def verify_code(self, challenge_id: str, code: str) -> None:
+        """Sign in by the code of a challenge."""
+        typed = {"challengeId": challenge_id, "code": code, "profile": PROFILE}
+        self._begin_session(await self.request("POST", "/otp/verify", json=typed, signed_in=False))
+
+    async def logout(self) -> None:
+        """End the session here, and at the server if it can be reached."""
+        session = self._session()
+        try:
+            await self.request("POST", "/auth/logout", json={})
+        except (NetworkError, ApiError, SignedOut):
+            pass  # it ends by itself; what matters is that this device forgets it
+        finally:
+            session = self._tokens.load(self.server) or session
+            self._tokens.forget(self.server, session.refresh_token)
+
+    async def _send_signed(self, request: httpx.Request) -> Answer:
+        token = await self._access_token()
+        try:
+            return await self._send(request, token)
+        except ApiError as error:
+            if error.status != httpx.codes.UNAUTHORIZED:
+                raise
+        token = await self._renewed(token)
+        try:
+            return await self._send(request, token)
+        except ApiError as error:
+            if error.status != httpx.codes.UNAUTHORIZED:
+                raise
+            raise SignedOut("The server refuses a token that it has just given.") from error
+
+    async def _send(self, request: httpx.Request, token: str | None = None) -> Answer:
+        if token is not None:
+            request.headers["Authorization"] = f"Bearer {token}"
+        try:
+            # httpx counts its timeout anew with each byte that comes.
+            async with asyncio.timeout(self._timeout):
+                response = await self._http.send(request)
+        except (httpx.RequestError, TimeoutError) as error:
+            raise NetworkError(str(error) or type(error).__name__) from error
+        return _read(response)
+
+    def _session(self) -> Tokens:
+        session = self._tokens.load(self.server)
+        if session is None:
+            raise SignedOut(f"Nobody is signed in at {self.server}.")
+        return session
+
+    async def _access_token(self) -> str:
+        """Return a token that is good as far as anybody here knows."""
+        token = self._session().access_token
+        if self._known is None or self._known[0] != token or self._clock() < self._known[1]:
+            return token
+        return await self._renewed(token)
+
+    async def _renewed(self, token: str) -> str:
+        """Return a token in place of `token`: another task's or process's, or else a new one."""
+        async with self._refreshing:
+            session = self._session()
+            if session.access_token != token:
+                return session.access_token
+            began = self._clock()
+            try:
+                answer: Answer = await self._retrying(REFRESH_ATTEMPTS)(self._refresh, session)
+            except ApiError as error:
+                if is_passing(error):
+                    raise
+                if self._tokens.forget(self.server, session.refresh_token):
+                    raise SignedOut("The session has ended.") from error
+                return self._session().access_token  # another process was faster
+            tokens = _tokens(answer)
+            self._tokens.succeed(self.server, session.refresh_token, tokens)
+            self._know(tokens, began)
+            return self._session().access_token
+
+    async def _refresh(self, session: Tokens) -> Answer:
+        request = self._http.build_request(
+            "POST",
+            "auth/refresh",
+            json={"refreshToken": session.refresh_token},
+        )
+        try:
+            async with asyncio.timeout(REFRESH_TIMEOUT_SECONDS):
+                return await self._send(request)
+        except TimeoutError as error:
+            raise NetworkError("No answer to the refresh token.") from error
+
+    def _begin_session(self, answer: Answer) -> None:
+        tokens = _tokens(answer)
+        self._tokens.save(self.server, tokens)
+        self._know(tokens, self._clock())
+
+    def _know(self, tokens: Tokens, came_at: float) -> None:
+        ends_at = came_at + tokens.expires_in - RENEW_EARLIER_SECONDS
+        self._known = tokens.access_token, ends_at
+
+    def _retrying(self, attempts: int) -> AsyncRetrying:
+        return AsyncRetrying(
+            stop=stop_after_attempt(attempts),
+            wait=_pause,
+            retry=retry_if_exception(_is_worth_waiting),
+            sleep=self._sleep,
+            reraise=True,
+        )
+
+
+def _is_worth_waiting(error: BaseException) -> bool:
+    if isinstance(error, ApiError) and (error.retry_after or 0) > MAX_RETRY_AFTER_SECONDS:
+        return False
+    return isinstance(error, Exception) and is_passing(error)
+
+
+def _pause(state: RetryCallState) -> float:
+    """Return how long to wait: what the server asked for, and our own jitter at least."""
+    error = state.outcome.exception() if state.outcome else None
+    asked = error.retry_after if isinstance(error, ApiError) else None
+    return max(asked or 0, Backoff().pause(state))
+
+
+def _read(response: httpx.Response) -> Answer:
+    """Return what the server answered, or raise what it says."""
+    if response.status_code == httpx.codes.NO_CONTENT:
+        return Answer(None, response.status_code, response.headers, None)
+    try:
+        content = response.json()
+    except ValueError:
+        content = None
+    success = content.get("success") if isinstance(content, dict) else None
+    if success is True and response.is_success:
+        timestamp = datetime.fromisoformat(content["meta"]["timestamp"])
+        return Answer(content["data"], response.status_code, response.headers, timestamp)
+    if success is False and response.is_error:
+        error = content["error"]
+        _refuse(response, error["code"], error["message"], error.get("details") or ())
+    if response.status_code in GATEWAY_STATUSES or response.is_server_error:
+        _refuse(response, "", response.reason_phrase)
+    # A captive portal's page, or its redirect to one: whatever it says, the server did not.
+    raise NetworkError(f"Not the server's answer ({response.status_code}); a captive portal?")
+
+
+def _refuse(response: httpx.Response, code: str, message: str, details: Any = ()) -> NoReturn:
+    raise ApiError(response.status_code, code, message, details, _retry_after(response))
+
+
+def _retry_after(response: httpx.Response) -> float | None:
+    """Read Retry-After (RFC 9110, 10.2.3): seconds, or a date by the server's own clock."""
+    value = response.headers.get("Retry-After")
+    if value is None:
+        return None
+    try:
+        if value.isdecimal():
+            return float(value)
+        answered_at = parsedate_to_datetime(response.headers["Date"])
+        return max(0.0, (parsedate_to_datetime(value) - answered_at).total_seconds())
+    except (KeyError, ValueError):
+        return None
+
+
+def _tokens(answer: Answer) -> Tokens:
+    data = answer.data
+    return Tokens(
+        user_id=data["user"]["id"],
+        access_token=data["accessToken"],
+        refresh_token=data["refreshToken"],
+        expires_in=data["expiresIn"],
+    )
+
+
+def _challenge(answer: Answer) -> Challenge:
+    data = answer.data
+    return Challenge(data["challengeId"], data["expiresAt"], data["resendAfter"])

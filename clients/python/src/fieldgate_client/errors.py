@@ -1,0 +1,93 @@
+"""What can go wrong, as far as whoever calls us has to tell it apart.
+
+`is_passing` says of any of them whether the same may work later.
+"""
+
+from collections.abc import Mapping, Sequence
+
+# Refusals that pass by themselves: too slow, too early, too many (RFC 9110, 8470, 6585).
+PASSING_STATUSES = frozenset({408, 425, 429})
+
+
+class ClientError(Exception):
+    """Anything that this package raises on purpose."""
+
+
+class NetworkError(ClientError):
+    """There is no way to the server, nothing came back, or somebody else answered.
+
+    What was asked for may have been done all the same.
+    """
+
+
+class ApiError(ClientError):
+    """The server's refusal.
+
+    `code` is the contract's (VALIDATION_ERROR ...), empty when the gateway answered by itself;
+    `details` are `{"field", "message"}`; `retry_after` is in seconds from now, where it was said.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        message: str,
+        details: Sequence[Mapping[str, str]] = (),
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(f"{status} {code}: {message}".replace(" :", ":"))
+        self.status = status
+        self.code = code
+        self.message = message
+        self.details = list(details)
+        self.retry_after = retry_after
+
+
+class SignedOut(ClientError):
+    """Nobody is signed in (any more): the user has to sign in again. Uploads are kept."""
+
+
+class UploadFailed(ClientError):
+    """The upload stopped; what has arrived is kept where it is.
+
+    `reason` is a code: the server's own (TOO_MANY_FAILURES, CHECKSUM_MISMATCH, TYPE_MISMATCH,
+    PAYLOAD_TOO_LARGE ...) or one of ours. Running it again takes it up where it stopped if
+    `may_resume`; otherwise the file itself was refused.
+    """
+
+    def __init__(self, reason: str, *, may_resume: bool = True, message: str = "") -> None:
+        super().__init__(f"{reason}: {message}" if message else reason)
+        self.reason = reason
+        self.may_resume = may_resume
+
+
+class FileChanged(ClientError):
+    """The file is not the one that was added: gone, or with other bytes. Nothing was mixed."""
+
+
+class UploadBusy(ClientError):
+    """Another process, or another task of this one, is sending this upload."""
+
+
+class UploadPaused(ClientError):
+    """The user paused the upload."""
+
+
+class UploadCancelled(ClientError):
+    """The user gave the upload up."""
+
+
+class OtherAccount(ClientError):
+    """The upload belongs to somebody else who used this device, or to another server."""
+
+
+def is_passing(error: Exception) -> bool:
+    """Say whether the very same request may succeed later, without anybody doing anything."""
+    if isinstance(error, ApiError):
+        # 409 with Retry-After: the same request is still being worked on.
+        return (
+            error.status in PASSING_STATUSES
+            or error.status >= 500
+            or (error.status == 409 and error.retry_after is not None)
+        )
+    return isinstance(error, NetworkError)

@@ -1,0 +1,62 @@
+"""How often, how long, how much: every number of sending, and where it comes from."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+from tenacity import RetryCallState, wait_random_exponential
+
+# Seed WF-INTEG-02, and the default of POST /uploads: what one cut costs at most on each connection.
+CHUNK_BYTES = 512 * 1024
+# Seed WF-INTEG-02: a chunk that takes longer is sent again. 512 KiB in 60 s is 70 kbit/s, EDGE.
+PART_TIMEOUT_SECONDS = 60.0
+# Seed WF-INTEG-02: the first try, and three more.
+MAX_RETRIES = 3
+# Seed WF-INTEG-02: so many chunks failed in a row, each with all its retries, is a failed upload.
+MAX_CONSECUTIVE_FAILURES = 10
+# Contract, POST /uploads/{id}/urls: 1 to 32 chunks in a request.
+URLS_PER_REQUEST = 32
+# One answer of the API; longer than its functions are allowed to take (template.yaml: 29 s is the
+# gateway's own limit).
+API_TIMEOUT_SECONDS = 30.0
+# Whoever is told to wait longer than this is better told so than kept waiting.
+MAX_RETRY_AFTER_SECONDS = 60.0
+# How a chunk is handed to the network: the grain of the progress bar.
+PIECE_BYTES = 64 * 1024
+
+
+@dataclass(frozen=True)
+class Backoff:
+    """Exponential backoff with full jitter (AWS Architecture Blog, "Exponential Backoff And
+    Jitter"): before retry n a random time from 0 to initial x factor^(n-1), at most `max_seconds`.
+    """  # noqa: D205 the source is part of the sentence
+
+    initial_seconds: float = 1.0
+    factor: float = 2.0
+    max_seconds: float = 30.0
+
+    def pause(self, state: RetryCallState) -> float:
+        """Return how long to wait after the attempt that just failed, for tenacity."""
+        jitter = wait_random_exponential(self.initial_seconds, self.max_seconds, self.factor)
+        return jitter(state)
+
+
+@dataclass(frozen=True)
+class Policy:
+    """How chunks are to be sent; the server answers it to POST /uploads."""
+
+    part_timeout_seconds: float = PART_TIMEOUT_SECONDS
+    max_retries: int = MAX_RETRIES
+    max_consecutive_failures: int = MAX_CONSECUTIVE_FAILURES
+    backoff: Backoff = Backoff()
+
+    @classmethod
+    def of(cls, answer: Mapping[str, Any]) -> Self:
+        """Read the contract's `policy`."""
+        backoff = answer["backoff"]
+        return cls(
+            part_timeout_seconds=answer["partTimeoutSeconds"],
+            max_retries=answer["maxRetries"],
+            max_consecutive_failures=answer["maxConsecutiveFailures"],
+            backoff=Backoff(backoff["initialSeconds"], backoff["factor"], backoff["maxSeconds"]),
+        )

@@ -1,0 +1,39 @@
+"""POST /api/v1/uploads/{id}/complete: all chunks are sent; have the file put together."""
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import Path
+from starlette.responses import Response
+
+from fieldgate.db.engine import database
+from fieldgate.http import Caller, Envelope, create_app, entry_point, envelope, require
+from fieldgate.storage import staging
+from uploads import transferring
+from uploads.assembly_queue import assembly_queue_url
+from uploads.ownership import changeable_owner
+from uploads.views import CompletionView
+
+app = create_app("complete_upload", limit="write")
+
+
+@app.post("/api/v1/uploads/{id}/complete", status_code=202)
+async def complete_upload(
+    upload_id: Annotated[UUID, Path(alias="id")],
+    caller: Annotated[Caller, require("media:write")],
+    response: Response,
+) -> Envelope[CompletionView]:
+    upload = transferring.complete(
+        database(),
+        staging(),
+        assembly_queue_url(),
+        upload_id,
+        actor_id=caller.user_id,
+        owner_id=changeable_owner(caller),
+    )
+    if upload.state == "completed":
+        response.status_code = 200
+    return envelope(upload)
+
+
+handler = entry_point(app)

@@ -1,0 +1,34 @@
+"""POST /api/v1/uploads/{id}/resume: a failed upload goes on."""
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import Path
+
+from fieldgate.db.engine import database
+from fieldgate.http import Caller, Envelope, create_app, entry_point, envelope, require
+from fieldgate.storage import staging
+from uploads import transferring
+from uploads.ownership import changeable_owner
+from uploads.views import UploadView
+
+app = create_app("resume_upload", limit="write")
+
+
+@app.post("/api/v1/uploads/{id}/resume")
+async def resume_upload(
+    upload_id: Annotated[UUID, Path(alias="id")],
+    caller: Annotated[Caller, require("media:write")],
+) -> Envelope[UploadView]:
+    return envelope(
+        transferring.resume(
+            database(),
+            staging(),
+            upload_id,
+            actor_id=caller.user_id,
+            owner_id=changeable_owner(caller),
+        )
+    )
+
+
+handler = entry_point(app)
