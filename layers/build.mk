@@ -4,6 +4,7 @@
 #   PLATFORM  uv's name of the target platform; empty: this machine's
 #   WITHOUT   packages that another layer brings
 #   SOURCES   packages of this project that go in beside them
+#   LEFT_OUT  files of packages that are left out
 override UV := $(ROOT)/.uv/bin/uv
 PLATFORM ?= aarch64-manylinux_2_28
 
@@ -19,6 +20,7 @@ define build_layer
 		--python 3.13 --only-binary :all: \
 		$(if $(PLATFORM),--python-platform $(PLATFORM))
 	rm -rf "$(DEST)/python/bin"
+	cd "$(DEST)/python" && rm -rf $(LEFT_OUT)
 	$(foreach source,$(SOURCES),cp -R "$(ROOT)/$(source)" "$(DEST)/python/" &&) true
 	"$(UV)" run --quiet --no-project --python 3.13 python -m compileall -qqf -j 0 \
 		--invalidation-mode unchecked-hash "$(DEST)/python"

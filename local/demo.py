@@ -1,4 +1,4 @@
-"""`make demo`: signing in by a code, and a photo's way to finished pictures, told as it happens."""
+"""`make demo`: signing in, a photo, and a document on a bad network, told as it happens."""
 
 import asyncio
 import io
@@ -7,9 +7,8 @@ import re
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -22,36 +21,17 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 from rich.table import Column, Table
 
 from local.accounts import PASSWORD, PHONES
-from local.child import ServerFailed, tied
+from local.child import tied
+from local.demo_document import send_document
+from local.demo_story import DOWNLOADS, DemoFailed, Story, data_of
 from local.sample_photo import camera_jpeg
 from local.stack_settings import StackSettings
 from local.template import ROOT
 from uploads.file_rules import PHOTO_TYPES
 
-DOWNLOADS = ROOT / ".local/demo"
 PIECE_BYTES = 64 * 1024
 READY_SECONDS = 60
 TEXT_SECONDS = 30
-
-
-class DemoFailed(ServerFailed):
-    """The story ended early; the message says where."""
-
-
-@dataclass
-class Story:
-    """What happened so far, and how long each step took."""
-
-    console: Console = field(default_factory=Console)
-    steps: list[tuple[str, float]] = field(default_factory=list)
-
-    @contextmanager
-    def step(self, title: str) -> Iterator[None]:
-        """Tell a step, and time it."""
-        self.console.print(f"[bold]{title}[/bold]")
-        began = time.monotonic()
-        yield
-        self.steps.append((title, time.monotonic() - began))
 
 
 async def run() -> int:
@@ -68,17 +48,22 @@ async def run() -> int:
         httpx.AsyncClient(base_url=settings.url, timeout=30) as phone,
     ):
         try:
-            await _sign_in(phone, story)
+            tokens = await _sign_in(phone, story)
             media = await _upload(phone, story, name, photo)
             pictures = await _download(phone, story, media)
+            _show_pictures(story, name, photo, pictures)
+            _, document = await send_document(phone, story, tokens)
         except httpx.HTTPError as error:
             reason = str(error) or type(error).__name__
             raise DemoFailed(f"Asking {error.request.url.host} failed: {reason}") from None
-    _show(story, name, photo, media, pictures)
+    _show_times(story)
+    story.console.print(
+        f"[green]Done.[/green] The photo is {media['state']}, the document {document['state']}."
+    )
     return 0
 
 
-async def _sign_in(phone: httpx.AsyncClient, story: Story) -> None:
+async def _sign_in(phone: httpx.AsyncClient, story: Story) -> dict[str, Any]:
     """Sign the agent in by a code, or by password when the number has had its codes for now."""
     number = PHONES["agent"]
     with story.step("An agent asks for a code"):
@@ -88,17 +73,18 @@ async def _sign_in(phone: httpx.AsyncClient, story: Story) -> None:
         story.console.print(f"  {number} gets its next code in {seconds} s at the earliest")
         with story.step("and signs in by password instead"):
             credentials = {"identifier": number, "password": PASSWORD}
-            tokens = _data(await phone.post("/api/v1/auth/login", json=credentials))
+            tokens = data_of(await phone.post("/api/v1/auth/login", json=credentials))
     else:
-        challenge = _data(answer)
+        challenge = data_of(answer)
         with story.step("A text arrives"):
             text = await _text_to(phone, number)
             story.console.print(f"  to {number}: {text}")
         with story.step("Its code signs the agent in"):
             typed = {"challengeId": challenge["challengeId"], "code": _code_in(text)}
-            tokens = _data(await phone.post("/api/v1/otp/verify", json=typed))
+            tokens = data_of(await phone.post("/api/v1/otp/verify", json=typed))
     phone.headers["Authorization"] = f"Bearer {tokens['accessToken']}"
     story.console.print(f"  {tokens['user']['name']}, {', '.join(tokens['user']['roles'])}")
+    return tokens
 
 
 async def _text_to(phone: httpx.AsyncClient, number: str) -> str:
@@ -130,7 +116,7 @@ async def _upload(
             "contentType": PHOTO_TYPES.get(Path(name).suffix.lower(), "unknown"),
             "size": len(photo),
         }
-        upload = _data(await phone.post("/api/v1/uploads/presign", json=wish))
+        upload = data_of(await phone.post("/api/v1/uploads/presign", json=wish))
         story.console.print(f"  media {upload['mediaId']}, until {upload['expiresAt']}")
     with story.step("and sends it straight to storage"):
         async with httpx.AsyncClient(timeout=60) as storage:
@@ -149,7 +135,7 @@ async def _upload(
 async def _processed(phone: httpx.AsyncClient, media_id: str) -> dict[str, Any]:
     give_up = time.monotonic() + READY_SECONDS
     while time.monotonic() < give_up:
-        media = _data(await phone.get(f"/api/v1/media/{media_id}"))
+        media = data_of(await phone.get(f"/api/v1/media/{media_id}"))
         if media["state"] == "rejected":
             raise DemoFailed(f"The photo was rejected: {media['rejectedReason']}")
         if media["state"] == "ready":
@@ -226,24 +212,7 @@ def _photo() -> tuple[str, bytes]:
         raise DemoFailed(f"PHOTO={path.absolute()} can't be read: {error.strerror}") from None
 
 
-def _data(answer: httpx.Response) -> dict[str, Any]:
-    """Return the envelope's data, or end the story with the API's own words."""
-    body = answer.json()
-    if answer.is_error:
-        error = body.get("error", body)
-        details = "".join(f"\n  {d['field']}: {d['message']}" for d in error.get("details", []))
-        raise DemoFailed(
-            f"{answer.request.method} {answer.request.url.path} was answered with "
-            f"{answer.status_code} {error.get('code', '')}: "
-            f"{error.get('message') or answer.text}{details}"
-        )
-    data: dict[str, Any] = body["data"]
-    return data
-
-
-def _show(
-    story: Story, name: str, photo: bytes, media: dict[str, Any], pictures: dict[str, Path]
-) -> None:
+def _show_pictures(story: Story, name: str, photo: bytes, pictures: dict[str, Path]) -> None:
     table = Table("", Column("picture", overflow="fold"), title="What went in, what came out")
     for heading in ("pixels", "bytes"):
         table.add_column(heading, no_wrap=True, min_width=9)
@@ -253,11 +222,13 @@ def _show(
         table.add_row(variant, path.name, *_described(path.read_bytes()))
     story.console.print(table)
     story.console.print(f"The pictures are in {DOWNLOADS.relative_to(ROOT)}")
+
+
+def _show_times(story: Story) -> None:
     times = Table("step", "seconds", title="How long it took")
     for title, seconds in story.steps:
         times.add_row(title, f"{seconds:.2f}")
     story.console.print(times)
-    story.console.print(f"[green]Done.[/green] The media is {media['state']}: {media['id']}")
 
 
 def _described(picture: bytes) -> tuple[str, str, str]:

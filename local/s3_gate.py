@@ -96,6 +96,8 @@ def create_gate(
                     return await _pass_back(request, answer)
         except Refused as refusal:
             return _answer(refusal, request.rel_url.raw_path)
+        except ConnectionResetError:
+            return _answer(_hung_up(request, "nobody waits for the answer"), "")
 
     gate = web.Application(client_max_size=MAX_SPOOL_BYTES)
     gate.cleanup_ctx.append(_upstream_session)

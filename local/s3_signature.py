@@ -161,7 +161,7 @@ def head_by_signer(
     """Return the headers of a HEAD of `url` that is signed by who has signed `request`."""
     claim = Claim.of(request)
     head = AWSRequest("HEAD", url)
-    credentials = Credentials(claim.access_key, secret_of(claim.access_key))
+    credentials = Credentials(claim.access_key, secret_of(claim.access_key) or "")
     S3SigV4Auth(credentials, "s3", claim.scope[1]).add_auth(head)
     return dict(head.headers.items())
 

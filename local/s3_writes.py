@@ -31,7 +31,7 @@ class Writes:
     @asynccontextmanager
     async def turn(self, received: Received) -> AsyncIterator[None]:
         """Let the writes of one object pass one by one, so that of two new ones one is not."""
-        if not (_is_put(received) or _completes(received)):
+        if not _makes_object(received):
             yield
             return
         path = unquote(received.path)
@@ -49,7 +49,7 @@ class Writes:
         if _completes(received):
             self._check_parts(received, body)
         condition = received.header("if-none-match")
-        if condition is None or not (_is_put(received) or _completes(received)):
+        if condition is None or not _makes_object(received):
             return
         if condition != "*":
             reason = "A header you provided implies functionality that is not implemented"
@@ -63,7 +63,7 @@ class Writes:
         query = dict(received.parameters())
         if "uploadId" not in query:
             return
-        if _is_put(received) and query.get("partNumber", "").isdigit():
+        if received.method == "PUT" and query.get("partNumber", "").isdigit():
             self._parts[query["uploadId"]][int(query["partNumber"])] = len(body)
         elif received.method in {"POST", "DELETE"}:
             self._parts.pop(query["uploadId"], None)
@@ -86,8 +86,9 @@ class Writes:
                 )
 
 
-def _is_put(received: Received) -> bool:
-    return received.method == "PUT"
+def _makes_object(received: Received) -> bool:
+    is_put = received.method == "PUT" and "uploadId" not in dict(received.parameters())
+    return is_put or _completes(received)
 
 
 def _completes(received: Received) -> bool:

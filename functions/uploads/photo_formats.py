@@ -35,7 +35,7 @@ def read_photo_file(source: bytes, content_type: str) -> StrippedPhoto:
     """
     if not source:
         raise PhotoRejected(Reason.EMPTY)
-    found = _content_type_of(source)
+    found = content_type_of(source)
     if found is None:
         raise PhotoRejected(Reason.NOT_AN_IMAGE)
     if found != content_type:
@@ -47,7 +47,7 @@ def read_photo_file(source: bytes, content_type: str) -> StrippedPhoto:
     return photo
 
 
-def _content_type_of(source: bytes) -> str | None:
+def content_type_of(source: bytes) -> str | None:
     if source.startswith(b"\xff\xd8\xff"):
         return "image/jpeg"
     if source.startswith(_PNG_SIGNATURE):

@@ -10,18 +10,19 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
-from urllib.parse import unquote_plus
+from urllib.parse import quote, unquote_plus
 
 from sqlalchemy import Connection
 
-from fieldgate import deadline, request_id
+from fieldgate import deadline, queues, request_id
+from fieldgate.config import Settings, load
 from fieldgate.db.engine import Database
 from fieldgate.errors import Unavailable
 from fieldgate.observability import count, logger
 from fieldgate.queues import PoisonMessage
 from fieldgate.storage import ObjectMissing, ObjectStorage, ObjectTooLarge
 from uploads import store
-from uploads.file_rules import MAX_PHOTO_BYTES, PHOTO_TYPES
+from uploads.file_rules import MAX_FILE_BYTES, PHOTO_TYPES
 from uploads.store import Media
 
 # A file that ended the process so often (by its time-out, or out of memory) will end the next.
@@ -36,6 +37,12 @@ CACHE_CONTROL = "public, max-age=31536000, immutable"
 
 # {folder}/{media id}{extension}, as `store` names originals.
 _OBJECT_KEY = re.compile(r"[a-z-]+/[0-9a-f-]{36}\.[a-z0-9]+")
+
+
+class MediaQueueSettings(Settings):
+    """Where the function that processes originals listens."""
+
+    media_queue_url: str
 
 
 class NotAsAnnounced(Exception):
@@ -54,6 +61,25 @@ def variant_key(object_key: str, name: str) -> str:
 def variant_keys(object_key: str) -> list[str]:
     """Say where every variant of the original is, or would be."""
     return [variant_key(object_key, name) for name in VARIANT_NAMES]
+
+
+def media_queue_url() -> str:
+    """Return where S3 tells of new originals; raises ConfigurationError when nobody has set it."""
+    return load(MediaQueueSettings).media_queue_url
+
+
+def announce(queue_url: str, object_key: str) -> None:
+    """Tell of a new original as S3 does, where storage may not; twice does no harm.
+
+    Raises:
+        Unavailable: the queue didn't take it.
+
+    """
+    created = {
+        "eventName": "ObjectCreated:CompleteMultipartUpload",
+        "s3": {"object": {"key": quote(object_key)}},
+    }
+    queues.send(queue_url, json.dumps({"Records": [created]}))
 
 
 def uploaded_keys(notification: str) -> Iterator[str]:
@@ -119,7 +145,7 @@ def _see_why_not(
         extra={"object_key": object_key, "state": media.state if media else None},
     )
     if media is None:
-        _withdraw(originals, published, object_key)
+        withdraw(originals, published, object_key)
         return
     is_photo = media.content_type in PHOTO_TYPES.values()
     if media.state == "processing" or (media.state == "pending" and is_photo):
@@ -133,7 +159,7 @@ def _process(
     from uploads.photo import PhotoRejected, render_variants
 
     try:
-        original = originals.read(media.object_key, max_bytes=MAX_PHOTO_BYTES)
+        original = originals.read(media.object_key, max_bytes=MAX_FILE_BYTES)
         digest = _check_against_announcement(media, original)
         variants = render_variants(original, media.content_type)
     except ObjectMissing:
@@ -193,11 +219,15 @@ def _finish(
         _see_why_not(database, originals, published, media.object_key)
 
 
-def _withdraw(originals: ObjectStorage, published: ObjectStorage, object_key: str) -> None:
+def withdraw(originals: ObjectStorage, published: ObjectStorage, object_key: str) -> None:
     """Remove what storage has of a media that is deleted: sent or published after its row went.
 
     By a phone that repeated its PUT, by this run, or by one that did not live to finish. (A row is
     committed before anybody can send its object, so there is none that is yet to come.)
+
+    Raises:
+        Unavailable: storage is.
+
     """
     originals.delete([object_key])
     published.delete(variant_keys(object_key))

@@ -69,8 +69,12 @@ class Upload:
         return min(self.chunk_size, self.size - (number - 1) * self.chunk_size)
 
     def state_at(self, now: datetime) -> str:
-        """Return the state as it is seen: `expired` once its time is over, swept or not."""
-        return "expired" if self.state in EXPIRING and self.expires_at <= now else self.state
+        """Return the state as it is seen: `expired` once its time is over, swept or not.
+
+        One whose file was refused stays `failed`: that says more.
+        """
+        is_over = self.state in EXPIRING and not self.refused and self.expires_at <= now
+        return "expired" if is_over else self.state
 
 
 COLUMNS = [uploads.c[name] for name in Upload.__dataclass_fields__]

@@ -1,9 +1,12 @@
 """What a phone meets in the place of a network: an HTTP server on loopback that answers as told."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from concurrent.futures import Future
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 
 import httpx
 
@@ -71,6 +74,28 @@ async def portal(
         server.close()
         server.close_clients()
         await server.wait_closed()
+
+
+@contextmanager
+def portal_in_a_thread(head: str, get: str) -> Iterator[Portal]:
+    """Serve those who run a loop of their own."""
+    started: Future[tuple[Portal, Callable[[], object]]] = Future()
+
+    async def serve() -> None:
+        stopped = asyncio.Event()
+        stop = partial(asyncio.get_running_loop().call_soon_threadsafe, stopped.set)
+        async with portal(head=[head], get=[get]) as served:
+            started.set_result((served, stop))
+            await stopped.wait()
+
+    thread = threading.Thread(target=lambda: asyncio.run(serve()), name="portal")
+    thread.start()
+    served, stop = started.result(timeout=10)
+    try:
+        yield served
+    finally:
+        stop()
+        thread.join()
 
 
 class Answers(httpx.AsyncBaseTransport):

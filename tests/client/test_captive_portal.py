@@ -110,9 +110,7 @@ def test_the_public_ones_follow_in_their_order_when_ours_is_silent() -> None:
     assert asked == [f"HEAD {OWN}", f"HEAD {SECOND}", f"HEAD {THIRD}"]
 
 
-def test_a_portal_that_resolves_every_name_to_itself_has_no_certificate_and_is_found_over_http() -> (
-    None
-):
+def test_a_portal_that_resolves_every_name_to_itself_is_found_over_http() -> None:
     wrong = httpx.ConnectError(str(ssl.SSLCertVerificationError("certificate verify failed")))
 
     assert verdict(wrong, 302)[0] is Reach.CAPTIVE

@@ -50,6 +50,8 @@ class LocalS3:
     credentials: Credentials
     region: str = REGION
     ahead: timedelta = field(default_factory=timedelta)
+    # When each object that is written in parts was begun; moto says the same of all.
+    began: dict[str, datetime] = field(default_factory=dict)
 
     def now(self) -> datetime:
         return datetime.now(UTC) + self.ahead
@@ -124,7 +126,7 @@ async def _serve(s3: LocalS3, started: "Future[Callable[[], object]]") -> None:
     stopped = asyncio.Event()
     secrets = {s3.credentials.access_key: s3.credentials.secret_key}
     upstream = web.Application(client_max_size=MAX_SPOOL_BYTES)
-    upstream.router.add_route("*", "/{path:.*}", _ask_moto)
+    upstream.router.add_route("*", "/{path:.*}", partial(_answer_as_moto, s3))
     async with _listening(upstream) as address:
         gate = create_gate(
             address, secrets.get, faults=s3.faults, clock=s3.now, region=s3.region, slow_seconds=0
@@ -146,12 +148,37 @@ async def _listening(application: web.Application) -> AsyncIterator[str]:
         await runner.cleanup()
 
 
-async def _ask_moto(request: web.Request) -> web.Response:
+async def _answer_as_moto(s3: LocalS3, request: web.Request) -> web.Response:
+    """Let moto answer, and mend what it says of objects that are written in parts."""
+    body = await request.read()
+    if not _has_parts(request.query.get("uploadId")):
+        # moto fails.
+        gone = "<Error><Code>NoSuchUpload</Code></Error>"
+        return web.Response(status=404, text=gone, content_type="application/xml")
+    answer = _ask_moto(request, body)
+    if "uploads" in request.query:
+        text = str(answer.text)
+        if request.method == "POST" and (begun := re.search("<UploadId>(.+?)</UploadId>", text)):
+            s3.began[begun[1]] = s3.now()
+        answer.text = re.sub(
+            "(<UploadId>(.+?)</UploadId>.*?<Initiated>)[^<]+",
+            lambda found: f"{found[1]}{s3.began[found[2]]:%Y-%m-%dT%H:%M:%S.000Z}",
+            text,
+            flags=re.DOTALL,
+        )
+    return answer
+
+
+def _has_parts(multipart_id: str | None) -> bool:
+    buckets = _moto().buckets.values()
+    return multipart_id is None or any(multipart_id in bucket.multiparts for bucket in buckets)
+
+
+def _ask_moto(request: web.Request, body: bytes) -> web.Response:
     headers = HTTPHeaders()
     for name, value in request.headers.items():
         headers[name] = "s3.amazonaws.com" if name == "Host" else value
     url = f"https://s3.amazonaws.com{request.raw_path}"
-    body = await request.read()
     prepared = AWSPreparedRequest(request.method, url, headers, body, stream_output=False)
     answer = BotocoreStubber().process_request(prepared)
     assert answer is not None

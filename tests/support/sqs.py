@@ -147,7 +147,10 @@ def run_sqs() -> Iterator[LocalSqs]:
         def log_message(self, *_: object) -> None:
             """Keep the test run quiet."""
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), AskMoto) as server:
+    class Server(ThreadingHTTPServer):
+        request_queue_size = 128  # as many may connect at the same moment
+
+    with Server(("127.0.0.1", 0), AskMoto) as server:
         thread = threading.Thread(target=server.serve_forever, args=[0.01], name="sqs")
         thread.start()
         sqs.endpoint = f"http://127.0.0.1:{server.server_port}"

@@ -5,8 +5,11 @@ import pytest
 
 from fieldgate.db.engine import Database
 from fieldgate.storage.s3 import S3Storage
+from tests.support.assembly import Yard
+from tests.support.gateway import signed_in
 from tests.support.media import Darkroom, add_user
-from tests.support.s3 import MEDIA, ORIGINALS, LocalS3, run_s3
+from tests.support.s3 import MEDIA, ORIGINALS, STAGING, LocalS3, run_s3
+from tests.support.sender import OWN, Sender
 from tests.support.sqs import LocalSqs, run_sqs
 
 
@@ -28,12 +31,19 @@ def s3(s3_server: LocalS3, monkeypatch: pytest.MonkeyPatch) -> LocalS3:
 def sqs(environment: pytest.MonkeyPatch) -> Iterator[LocalSqs]:
     with run_sqs() as server:
         environment.setenv("AWS_ENDPOINT_URL_SQS", server.endpoint)
+        environment.setenv("ASSEMBLY_QUEUE_URL", server.url)
+        environment.setenv("MEDIA_QUEUE_URL", server.url)
         yield server
 
 
 @pytest.fixture
 def originals(s3: LocalS3) -> S3Storage:
     return S3Storage(s3.place(ORIGINALS), s3.credentials)
+
+
+@pytest.fixture
+def staging(s3: LocalS3) -> S3Storage:
+    return S3Storage(s3.place(STAGING), s3.credentials)
 
 
 @pytest.fixture
@@ -51,6 +61,30 @@ def darkroom(
     database: Database, s3: LocalS3, originals: S3Storage, published: S3Storage, owner_id: UUID
 ) -> Darkroom:
     return Darkroom(database, s3, originals, published, owner_id)
+
+
+@pytest.fixture
+def yard(
+    database: Database,
+    s3: LocalS3,
+    staging: S3Storage,
+    originals: S3Storage,
+    published: S3Storage,
+    owner_id: UUID,
+) -> Yard:
+    return Yard(database, s3, staging, originals, published, owner_id)
+
+
+@pytest.fixture
+def sender(deployed: Database, owner_id: UUID, s3: LocalS3, sqs: LocalSqs) -> Sender:
+    """A phone whose owner may do with media what is theirs."""
+    return Sender(signed_in(owner_id, permissions=OWN), deployed, s3, sqs)
+
+
+@pytest.fixture
+def stranger(deployed: Database, s3: LocalS3, sqs: LocalSqs) -> Sender:
+    """Another owner's phone."""
+    return Sender(signed_in(add_user(deployed, "Stranger"), permissions=OWN), deployed, s3, sqs)
 
 
 @pytest.fixture

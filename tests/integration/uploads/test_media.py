@@ -1,14 +1,16 @@
 """GET /media/{id}, GET /media and DELETE /media/{id}, as an app meets them."""
 
+from collections.abc import Mapping
 from typing import Any
 from uuid import UUID, uuid4
 
 import httpx
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from fieldgate.db.engine import Database
 from fieldgate.db.tables import change_log
+from fieldgate.db.tables import media as table
 from fieldgate.storage.s3 import S3Storage
 from tests import photos
 from tests.support.database import count_statements
@@ -16,6 +18,7 @@ from tests.support.gateway import Answer, Handler, call, signed_in
 from tests.support.media import Darkroom, add_user, row_of, sha256
 from tests.support.ports import free_port
 from tests.support.s3 import ORIGINALS, LocalS3, refusal
+from tests.support.sender import Sender
 from uploads import delete_media, get_media, list_media, store
 from uploads.file_rules import Folder
 from uploads.processing import process_upload
@@ -56,11 +59,11 @@ def develop(darkroom: Darkroom, media: Media) -> None:
     process_upload(darkroom.database, darkroom.originals, darkroom.published, media.object_key)
 
 
-def get(caller: dict[str, Any] | None, media_id: object) -> Answer:
+def get(caller: Mapping[str, Any] | None, media_id: object) -> Answer:
     return call(get_media.handler, "GET", f"{BASE}/{media_id}", authorizer=caller)
 
 
-def listed(caller: dict[str, Any] | None, query: str = "") -> Answer:
+def listed(caller: Mapping[str, Any] | None, query: str = "") -> Answer:
     return call(list_media.handler, "GET", BASE, query=query, authorizer=caller)
 
 
@@ -143,6 +146,31 @@ def test_reading_one_is_one_round_trip(
     with count_statements(deployed) as traffic:
         assert get(caller, ready.id).status == 200
     assert (traffic.round_trips, len(traffic.statements), traffic.commits) == (1, 1, 0)
+
+
+def test_a_stored_document_is_its_original_to_be_saved_under_its_name(
+    sender: Sender, originals: S3Storage
+) -> None:
+    content = b"kilos\n12\n"
+    upload = sender.begin(content, filename="Bei ya mahindi, ma\u00efs.csv", contentType="text/csv")
+    assert get(sender.caller, upload.media_id).data["url"] is None
+
+    row = sender.row(upload.id)
+    statement = update(table).where(table.c.id == upload.media_id).values(state="stored")
+    sender.database.transact(lambda connection: connection.execute(statement))
+    originals.put(row["object_key"], content, content_type="text/csv", cache_control="private")
+
+    data = get(sender.caller, upload.media_id).data
+    assert (data["state"], data["variants"]) == ("stored", {"web": None, "ai": None})
+    assert "X-Amz-Expires=3600&" in data["url"]
+    answer = httpx.get(data["url"])
+    assert (answer.status_code, answer.content) == (200, content)
+    assert answer.headers["content-disposition"] == (
+        "attachment; filename*=UTF-8''Bei%20ya%20mahindi%2C%20ma%C3%AFs.csv"
+    )
+    assert httpx.get(data["url"].partition("?")[0]).status_code == 403
+    (listed_one,) = listed(sender.caller).data
+    assert httpx.get(listed_one["url"]).content == content
 
 
 # Whose it is
@@ -394,9 +422,10 @@ def test_deleting_is_two_transactions(
     get(caller, ready.id)  # connects
     with count_statements(deployed) as traffic:
         assert delete(caller, ready.id).status == 204
-    assert (traffic.commits, traffic.rollbacks, len(traffic.statements)) == (2, 0, 2)
-    # Each: BEGIN and its settings with the one statement, then COMMIT.
-    assert traffic.round_trips == 4
+    # An upload to end, the media to hide; then the row.
+    assert (traffic.commits, traffic.rollbacks, len(traffic.statements)) == (2, 0, 3)
+    # BEGIN and its settings go with the first statement of each; then COMMIT.
+    assert traffic.round_trips == 5
 
 
 def test_deleting_twice_is_a_404(caller: dict[str, Any], ready: Media) -> None:

@@ -32,7 +32,7 @@ from tests.support.media import Darkroom, row_of, sha256
 from tests.support.s3 import MEDIA, ORIGINALS, LocalS3
 from uploads import processing, store
 from uploads.deleting import delete_media
-from uploads.file_rules import MAX_PHOTO_BYTES, Folder
+from uploads.file_rules import MAX_FILE_BYTES, MAX_PHOTO_BYTES, Folder
 from uploads.photo import render_variants
 from uploads.processing import process_upload
 from uploads.store import Media
@@ -483,10 +483,11 @@ def test_a_hostile_file_is_rejected_and_nothing_published(
         (b"\xff\xd8 shorter", {"size": 100}, "SIZE_MISMATCH"),
         (b"x" * 101, {"size": 100}, "SIZE_MISMATCH"),
         (b"x" * 100, {"size": 100, "sha256": bytes(32)}, "CHECKSUM_MISMATCH"),
-        (b"x" * (MAX_PHOTO_BYTES + 1), {"size": 100}, "TOO_LARGE"),
+        (b"x" * (MAX_PHOTO_BYTES + 1), {"size": 100}, "SIZE_MISMATCH"),
+        (bytes(1) * (MAX_FILE_BYTES + 1), {"size": 100}, "TOO_LARGE"),
         (b"", {"size": 100}, "SIZE_MISMATCH"),
     ],
-    ids=["shorter", "longer", "other bytes", "over the limit", "empty"],
+    ids=["shorter", "longer", "other bytes", "over a photo's limit", "over all limits", "empty"],
 )
 def test_a_file_other_than_announced_is_rejected(
     darkroom: Darkroom, content: bytes, announced: dict[str, Any], reason: str

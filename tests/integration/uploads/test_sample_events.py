@@ -1,29 +1,53 @@
 """The sample events in events/ are real in shape: each one, with its ids filled in, succeeds."""
 
 import json
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import pytest
-from sqlalchemy import insert
+from sqlalchemy import func, insert
 
 from fieldgate.authorizer import AuthorizerContext
 from fieldgate.db.engine import Database
-from fieldgate.db.tables import media, users
+from fieldgate.db.tables import media, uploads, users
+from fieldgate.storage.s3 import S3Storage
 from tests.support.gateway import Handler, LambdaContext, signed_in
 from tests.support.media import Darkroom, all_rows
-from uploads import delete_media, get_media, list_media, on_media_uploaded, presign_upload
+from uploads import (
+    abort_upload,
+    complete_upload,
+    create_upload,
+    delete_media,
+    get_media,
+    get_upload,
+    list_media,
+    on_media_uploaded,
+    presign_upload,
+    report_failure,
+    resume_upload,
+    sign_chunks,
+    staged_chunks,
+)
 
 EVENTS = Path(__file__).parents[3] / "events"
 SAMPLE_CALLER = UUID("01989f3c-7a5e-7b7e-8a34-52b1c0a9d001")
 SAMPLE_MEDIA = UUID("0198a5b6-4c1d-7a2e-9b3f-6d5e4f3a2b1c")
+SAMPLE_UPLOAD = UUID("0198a5b6-4c1d-7a2e-9b3f-6d5e4f3a2b1d")
 
 HTTP_SAMPLES: dict[str, tuple[Handler, int]] = {
     "presign_upload": (presign_upload.handler, 201),
     "get_media": (get_media.handler, 200),
     "list_media": (list_media.handler, 200),
     "delete_media": (delete_media.handler, 204),
+    "create_upload": (create_upload.handler, 201),
+    "sign_chunks": (sign_chunks.handler, 200),
+    "get_upload": (get_upload.handler, 200),
+    "report_failure": (report_failure.handler, 200),
+    "resume_upload": (resume_upload.handler, 200),
+    "complete_upload": (complete_upload.handler, 202),
+    "abort_upload": (abort_upload.handler, 204),
 }
 
 
@@ -50,8 +74,29 @@ def sample_media(deployed: Database, darkroom: Darkroom) -> UUID:
     return SAMPLE_MEDIA
 
 
+@pytest.fixture
+def sample_upload(sample_media: UUID, deployed: Database, staging: S3Storage) -> UUID:
+    """The upload that the samples speak of, with its three chunks in storage."""
+    upload = {
+        "id": SAMPLE_UPLOAD,
+        "media_id": sample_media,
+        "owner_id": SAMPLE_CALLER,
+        "object_key": f"farmers/{sample_media}.jpg",
+        "content_type": "image/jpeg",
+        "size": 2 * 524_288 + 1,
+        "chunk_size": 524_288,
+        "state": "uploading",
+        "expires_at": func.now() + timedelta(hours=1),
+    }
+    deployed.transact(lambda connection: connection.execute(insert(uploads).values(upload)))
+    for number, length in enumerate((524_288, 524_288, 1), start=1):
+        key = staged_chunks.key_of(SAMPLE_UPLOAD, number, bytes(32))
+        staging.put(key, bytes(length), content_type="text/plain", cache_control="private")
+    return SAMPLE_UPLOAD
+
+
 @pytest.mark.parametrize("name", HTTP_SAMPLES)
-def test_an_http_sample_succeeds(sample_media: UUID, name: str) -> None:
+def test_an_http_sample_succeeds(sample_upload: UUID, name: str) -> None:
     handler, status = HTTP_SAMPLES[name]
     answer = handler(sample(name), None)
     assert answer["statusCode"] == status, answer
@@ -70,6 +115,16 @@ def test_the_read_samples_find_the_media(sample_media: UUID) -> None:
     page = json.loads(list_media.handler(sample("list_media"), None)["body"])
     assert one["data"]["id"] == str(sample_media)
     assert [item["id"] for item in page["data"]] == [str(sample_media)]
+
+
+def test_the_samples_of_an_upload_are_of_one_upload(
+    sample_upload: UUID, deployed: Database
+) -> None:
+    for name in ("sign_chunks", "report_failure", "complete_upload"):
+        HTTP_SAMPLES[name][0](sample(name), None)
+    looked_at = json.loads(get_upload.handler(sample("get_upload"), None)["body"])["data"]
+    assert (looked_at["uploadId"], looked_at["state"]) == (str(sample_upload), "assembling")
+    assert looked_at["consecutiveFailures"] == 1
 
 
 def test_the_delete_sample_deletes_it(sample_media: UUID, deployed: Database) -> None:

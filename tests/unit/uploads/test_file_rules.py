@@ -1,4 +1,4 @@
-"""Which names, types and sizes a photo may come with, and how each other one is refused."""
+"""Which names, types and sizes a file may come with, and how each other one is refused."""
 
 import pytest
 from hypothesis import example, given
@@ -10,13 +10,27 @@ from fieldgate.errors import (
     UnsupportedMediaType,
     ValidationFailed,
 )
-from uploads.file_rules import MAX_FILENAME_BYTES, MAX_PHOTO_BYTES, PHOTO_TYPES, check_photo
+from uploads.file_rules import (
+    DOCUMENT_TYPES,
+    MAX_FILE_BYTES,
+    MAX_FILENAME_BYTES,
+    MAX_PHOTO_BYTES,
+    PHOTO_TYPES,
+    check_file,
+    check_photo,
+)
 
 VALIDATION = (400, "VALIDATION_ERROR")
 TOO_LARGE = (413, "PAYLOAD_TOO_LARGE")
 UNSUPPORTED = (415, "UNSUPPORTED_MEDIA_TYPE")
 
-ANY_NAME = st.text() | st.builds(str.__add__, st.text(), st.sampled_from([*PHOTO_TYPES, ".JPG"]))
+FILE_TYPES = PHOTO_TYPES | DOCUMENT_TYPES
+WORD = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
+SHEET = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+
+ANY_NAME = st.text() | st.builds(
+    str.__add__, st.text(), st.sampled_from([*FILE_TYPES, ".JPG", ".csv.txt"])
+)
 
 
 def refusal(
@@ -231,3 +245,101 @@ def test_whatever_comes_it_is_a_photo_by_the_whitelist_or_refused_as_documented(
     assert 0 < photo.size <= MAX_PHOTO_BYTES
     assert 0 < len(photo.filename.encode()) <= MAX_FILENAME_BYTES
     assert not set(photo.filename) & set("\0\n\r/\\\u2028\u202e")
+
+
+# Files in chunks
+
+
+@pytest.mark.parametrize(
+    ("filename", "content_type", "taken_as"),
+    [
+        ("leaf.jpg", "image/jpeg", "image/jpeg"),
+        ("Lease.PDF", "application/pdf", "application/pdf"),
+        ("letter.doc", "application/msword", "application/msword"),
+        ("letter.docx", WORD, WORD),
+        ("prices.xls", "application/vnd.ms-excel", "application/vnd.ms-excel"),
+        ("prices.xlsx", SHEET, SHEET),
+        ("prices.csv", "text/csv", "text/csv"),
+        ("prices.csv", "text/csv; charset=utf-8", "text/csv"),
+        ("prices.csv", "Application/vnd.MS-Excel", "text/csv"),  # as Windows has it
+        ("notes.txt", "text/plain ;charset=windows-1252;format=flowed", "text/plain"),
+        ("notes.txt", "TEXT/PLAIN", "text/plain"),
+        ("Plot 3.north.txt", "text/plain", "text/plain"),
+    ],
+)
+def test_a_document_is_taken_by_its_extension_and_type(
+    filename: str, content_type: str, taken_as: str
+) -> None:
+    file = check_file(filename, content_type, 1)
+    assert (file.filename, file.content_type) == (filename, taken_as)
+    assert FILE_TYPES[file.extension] == taken_as
+
+
+@pytest.mark.parametrize(
+    ("filename", "content_type", "expected"),
+    [
+        ("prices.xls", "text/csv", VALIDATION),
+        ("prices.txt", "application/vnd.ms-excel", VALIDATION),
+        ("letter.doc", WORD, VALIDATION),
+        ("leaf.jpg", "application/pdf", VALIDATION),
+        ("letter.pdf.docx", WORD, VALIDATION),
+        ("letter.docx.pdf", "application/pdf", VALIDATION),
+        ("prices.csv.txt", "text/plain", VALIDATION),
+        ("../letter.pdf", "application/pdf", VALIDATION),
+        ("clients\\letter.pdf", "application/pdf", VALIDATION),
+        ("letter.docm", WORD, UNSUPPORTED),
+        ("letter.pdf", "application/octet-stream", UNSUPPORTED),
+        ("letter.pdf", "", UNSUPPORTED),
+        ("letter.pdf", ";", UNSUPPORTED),
+        ("letter.pdf", " application/pdf", UNSUPPORTED),
+        ("page.html", "text/html", UNSUPPORTED),
+        ("notes.txt", "text/html", UNSUPPORTED),
+        ("notes.txt", "text/plain\r\nx-amz-acl: public-read", UNSUPPORTED),
+    ],
+)
+def test_what_is_no_document_of_its_type_is_refused(
+    filename: str, content_type: str, expected: tuple[int, str]
+) -> None:
+    with pytest.raises(FieldgateError) as raised:
+        check_file(filename, content_type, 1)
+    assert (raised.value.status, raised.value.code) == expected
+
+
+@pytest.mark.parametrize("filename", [f"file{extension}" for extension in DOCUMENT_TYPES])
+def test_a_document_is_no_photo(filename: str) -> None:
+    kind = DOCUMENT_TYPES[f".{filename.rpartition('.')[2]}"]
+    assert refusal(filename, kind).status == 415
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"),
+    [
+        (-(10**30), VALIDATION),
+        (-1, VALIDATION),
+        (0, VALIDATION),
+        (52_428_801, TOO_LARGE),
+        (10**30, TOO_LARGE),
+    ],
+)
+def test_no_bytes_and_more_than_50_mib_are_refused(size: int, expected: tuple[int, str]) -> None:
+    with pytest.raises(FieldgateError) as raised:
+        check_file("leaf.jpg", "image/jpeg", size)
+    assert (raised.value.status, raised.value.code) == expected
+
+
+@pytest.mark.parametrize("size", [1, MAX_PHOTO_BYTES, MAX_PHOTO_BYTES + 1, 52_428_800])
+def test_in_chunks_a_photo_may_be_as_large_as_any_file(size: int) -> None:
+    assert check_file("leaf.jpg", "image/jpeg", size).size == size
+
+
+@given(ANY_NAME, st.sampled_from([*FILE_TYPES.values()]) | st.text(), st.integers())
+def test_whatever_comes_it_is_a_file_by_the_whitelist_or_refused_as_documented(
+    filename: str, content_type: str, size: int
+) -> None:
+    try:
+        file = check_file(filename, content_type, size)
+    except (ValidationFailed, UnsupportedMediaType, PayloadTooLarge):
+        return
+    assert FILE_TYPES[file.extension] == file.content_type
+    assert 0 < file.size <= MAX_FILE_BYTES
+    assert not set(file.filename) & set("\0\n\r/\\\u2028\u202e")

@@ -199,12 +199,12 @@ class Connectivity:
                     log.exception("A listener of the network's state failed")
 
     async def _recheck(self, first_pause: float) -> None:
+        """Check again and again, until a check that finds the network ends this (see `_set`)."""
         pause = first_pause
         while True:
             if pause:
                 await self._sleep(pause)
-            if (await self.check()).reach is Reach.ONLINE:
-                return
+            await self.check()
             pause = RECHECK_SECONDS
 
 

@@ -83,10 +83,12 @@ SCHEMA = (
         body TEXT,
         upload TEXT REFERENCES uploads (id),
         idempotency_key TEXT NOT NULL,
+        after INTEGER REFERENCES outbox (id) ON DELETE SET NULL,    -- what has to be sent before
         created_at TEXT NOT NULL,
+        first_sent_at TEXT,             -- when it may have been done, for all we know
         attempts INTEGER NOT NULL DEFAULT 0,
         last_error TEXT,
-        state TEXT NOT NULL DEFAULT 'waiting' CHECK (state IN ('waiting', 'sent', 'set_aside'))
+        state TEXT NOT NULL DEFAULT 'waiting' CHECK (state IN ('waiting', 'set_aside'))
     )
     """,
     ),
@@ -107,10 +109,14 @@ class Database:
         # SQLite gives its files beside this one (-wal, -shm) the same mode.
         os.close(os.open(self.path, os.O_CREAT | os.O_RDWR, FILE_MODE))
         self._connection = sqlite3.connect(self.path, timeout=BUSY_SECONDS, isolation_level=None)
-        self._connection.row_factory = sqlite3.Row
-        for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
-            self._connection.execute(f"PRAGMA {pragma}")
-        self._migrate()
+        try:
+            self._connection.row_factory = sqlite3.Row
+            for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
+                self._connection.execute(f"PRAGMA {pragma}")
+            self._migrate()
+        except BaseException:
+            self.close()
+            raise
 
     def close(self) -> None:
         self._connection.close()

@@ -1,0 +1,313 @@
+"""One run of an upload: from wherever it is to where it has arrived (seed: WF-INTEG-02).
+
+What the server says decides each next step, so that a run may end anywhere, by whatever, and the
+next one goes on.
+"""
+
+import asyncio
+import uuid
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from fieldgate_client import local_file
+from fieldgate_client.api import Answer
+from fieldgate_client.chunk_sending import TOO_MANY_FAILURES, ChunkSender, Surroundings
+from fieldgate_client.errors import (
+    ApiError,
+    FileChanged,
+    UploadCancelled,
+    UploadFailed,
+    is_passing,
+)
+from fieldgate_client.policy import Policy
+from fieldgate_client.progress import Progress
+from fieldgate_client.upload_store import UploadRecord
+
+# An upload that the server has forgotten is begun anew by itself, so often in a row.
+MAX_RESTARTS = 1
+# A file that came out wrong is read and sent again, so often.
+MAX_MENDS = 2
+# The server may find chunks missing that storage took; so often, then it is storage's fault.
+MAX_ROUNDS = 10
+# Assembling takes 1 to 3 s for 50 MiB: ask soon, then less and less (GET: 60 a minute).
+POLL_FIRST_SECONDS = 1.0
+POLL_MAX_SECONDS = 15.0
+# A run of the assembly takes up to 2 minutes, has 5 tries, and is asked for again when 5 minutes
+# old: longer than this is for another day.
+POLL_GIVE_UP_SECONDS = 20 * 60.0
+
+CHECKSUM_MISMATCH = "CHECKSUM_MISMATCH"
+FILE_CHANGED = "FILE_CHANGED"
+CHUNKS_KEEP_MISSING = "CHUNKS_KEEP_MISSING"
+STILL_ASSEMBLING = "STILL_ASSEMBLING"
+# What the server calls failed and lets us resume; any other reason is about the file itself.
+RESUMABLE = frozenset(
+    {TOO_MANY_FAILURES, CHECKSUM_MISMATCH, "ASSEMBLY_FAILED", CHUNKS_KEEP_MISSING}
+)
+# NOT_FOUND, GONE.
+FORGOTTEN_STATUSES = frozenset({404, 410})
+
+type View = Mapping[str, Any]
+
+
+class _Forgotten(Exception):
+    """The server's upload is over without having arrived: expired, or gone."""
+
+
+class UploadRun:
+    """Brings one upload to its end.
+
+    Args:
+        record: the upload, as it is kept.
+        policy: how to send; None is as the server says.
+        surroundings: what else it takes.
+
+    """
+
+    def __init__(
+        self, record: UploadRecord, policy: Policy | None, surroundings: Surroundings
+    ) -> None:
+        self._id = record.id
+        self._record = record
+        self._policy = policy
+        self._by = surroundings
+
+    async def finish(self) -> UploadRecord:
+        """Return when the file has arrived; raises as `UploadManager.run` does."""
+        while True:
+            try:
+                return await self._bring()
+            except FileChanged:
+                self._by.store.failed(self._id, FILE_CHANGED)
+                raise
+            except ApiError as error:
+                if error.status not in FORGOTTEN_STATUSES:
+                    raise
+                self._begin_anew(error.code)
+            except _Forgotten as error:
+                self._begin_anew(str(error))
+
+    def progress(self) -> Progress:
+        """Return the figures as they are kept."""
+        self._begin_meter()
+        return self._by.meter.progress()
+
+    async def withdraw(self) -> bool:
+        """Give the upload up at the server; False when it had arrived before."""
+        if self._record.upload_id is None:
+            # It was asked for, and the answer lost: the same key names it.
+            try:
+                upload_id = (await self._ask_for_upload()).data["uploadId"]
+            except ApiError as error:
+                if is_passing(error):
+                    raise
+                upload_id = None
+        else:
+            upload_id = self._record.upload_id
+        if upload_id is not None and not await self._delete(upload_id):
+            return False
+        self._by.store.cancelled(self._id)
+        return True
+
+    async def _delete(self, upload_id: str) -> bool:
+        try:
+            await self._by.api.request("DELETE", f"/uploads/{upload_id}")
+        except ApiError as error:
+            if error.status == httpx.codes.CONFLICT:
+                self._by.store.completed(self._id)
+                return False
+            if error.status not in FORGOTTEN_STATUSES:
+                raise
+        return True
+
+    async def _bring(self) -> UploadRecord:
+        if self._record.upload_id is None:
+            await self._create()
+        self._begin_meter()
+        view = await self._ask("GET")
+        if view["state"] == "failed":
+            view = await self._take_up(view)
+        for _ in range(MAX_ROUNDS):
+            match view["state"]:
+                case "created" | "uploading":
+                    view = await self._send(view)
+                case "assembling":
+                    view = await self._wait_for_assembly()
+                case "failed" if view["failureReason"] == CHECKSUM_MISMATCH:
+                    view = await self._take_up(view)
+                case "completed":
+                    self._by.store.completed(self._id)
+                    return self._reload()
+                case "failed":
+                    raise self._failure(view["failureReason"])
+                case "aborted":
+                    self._by.store.cancelled(self._id)
+                    raise UploadCancelled("The upload was given up elsewhere.")
+                case state:
+                    raise _Forgotten(state.upper())
+        raise self._failure(CHUNKS_KEEP_MISSING)
+
+    async def _create(self) -> None:
+        """Have the server agree to the upload, and know each chunk by its digest."""
+        record = self._record
+        self._by.store.begin_creating(self._id)
+        await self._check_file()
+        try:
+            answer = await self._ask_for_upload()
+        except ApiError as error:
+            if error.code == "IDEMPOTENCY_KEY_REUSED":
+                # Another version of this program wrote the request: nothing was sent under it.
+                raise _Forgotten(error.code) from error
+            if is_passing(error):
+                raise
+            self._by.store.failed(self._id, error.code, for_good=True)
+            raise UploadFailed(error.code, may_resume=False, message=error.message) from error
+        agreed = answer.data
+        digests = await asyncio.to_thread(
+            local_file.chunk_digests, Path(record.path), agreed["chunkSize"], record.identity
+        )
+        self._by.store.created(
+            self._id,
+            agreed["uploadId"],
+            agreed["mediaId"],
+            agreed["chunkSize"],
+            agreed["policy"],
+            digests,
+        )
+        self._reload()
+
+    async def _ask_for_upload(self) -> Answer:
+        record = self._record
+        return await self._by.api.request(
+            "POST",
+            "/uploads",
+            json={
+                "folder": record.folder,
+                "filename": record.filename,
+                "contentType": record.content_type,
+                "size": record.size,
+                "chunkSize": record.chunk_size,
+                "sha256": record.sha256,
+            },
+            idempotency_key=record.idempotency_key,
+        )
+
+    async def _send(self, view: View) -> View:
+        """Send what is missing and have the file put together; return how it stands then."""
+        self._note(view["received"])
+        try:
+            if view["missing"]:
+                await self._check_file()
+                await self._sender().send(view["missing"])
+            self._by.store.begin_completing(self._id)
+            return await self._ask("POST", "/complete")
+        except ApiError as error:
+            if error.status != httpx.codes.CONFLICT:
+                raise
+            missing = {int(d["message"]) for d in error.details if d["field"] == "missing"}
+        if not missing:  # another request changed its state
+            return await self._ask("GET")
+        numbers = {chunk.number for chunk in self._by.store.chunks(self._id)}
+        return {
+            "state": "uploading",
+            "received": sorted(numbers - missing),
+            "missing": sorted(missing),
+        }
+
+    async def _take_up(self, view: View) -> View:
+        """Resume a failed upload; what came out wrong is sent again first."""
+        reason = view["failureReason"]
+        if reason not in RESUMABLE:
+            raise self._failure(reason)
+        digests: list[str] = []
+        if reason == CHECKSUM_MISMATCH:
+            if self._record.mends >= MAX_MENDS:
+                raise self._failure(reason)
+            digests = await asyncio.to_thread(
+                local_file.chunk_digests,
+                Path(self._record.path),
+                self._record.chunk_size,
+                self._record.identity,
+            )
+        try:
+            view = await self._ask("POST", "/resume")
+        except ApiError as error:
+            if error.status != httpx.codes.CONFLICT:
+                raise
+            return await self._ask("GET")
+        self._note(view["received"])
+        if digests:
+            await self._mend(digests)
+        return view
+
+    async def _mend(self, digests: list[str]) -> None:
+        """Send the chunks that were read wrongly before; all of them if that was none.
+
+        The server goes by the last that came of each number.
+        """
+        changed = self._by.store.begin_mending(self._id, digests)
+        self._reload()
+        await self._sender().send(changed or range(1, len(digests) + 1))
+
+    async def _wait_for_assembly(self) -> View:
+        """Ask until the server has put the file together or knows why not."""
+        give_up_at = self._by.clock() + POLL_GIVE_UP_SECONDS
+        attempt = 0
+        while True:
+            ceiling = min(POLL_MAX_SECONDS, POLL_FIRST_SECONDS * 2**attempt)
+            await self._by.sleep(ceiling)
+            self._by.store.check(self._id)
+            view = await self._ask("GET")
+            if view["state"] != "assembling":
+                return view
+            if self._by.clock() > give_up_at:
+                raise UploadFailed(STILL_ASSEMBLING)
+            attempt += 1
+
+    async def _ask(self, method: str, action: str = "") -> View:
+        """Ask the server about the upload; all that is asked so may be asked twice."""
+        path = f"/uploads/{self._record.upload_id}{action}"
+        view: View = (await self._by.api.request(method, path, repeatable=True)).data
+        return view
+
+    async def _check_file(self) -> None:
+        record = self._record
+        found = await asyncio.to_thread(
+            local_file.identify_again, Path(record.path), record.identity
+        )
+        if found != record.identity:
+            self._by.store.touch(self._id, found)
+            self._reload()
+
+    def _sender(self) -> ChunkSender:
+        return ChunkSender(self._record, self._policy or self._record.agreed_policy, self._by)
+
+    def _note(self, received: Sequence[int]) -> None:
+        """Take over from the server which chunks have arrived."""
+        self._by.store.arrived(self._id, received)
+        self._by.meter.arrived(received)
+
+    def _failure(self, reason: str) -> UploadFailed:
+        """Keep why it failed; return the error to raise."""
+        may_resume = reason in RESUMABLE
+        self._by.store.failed(self._id, reason, for_good=not may_resume)
+        return UploadFailed(reason, may_resume=may_resume)
+
+    def _begin_anew(self, reason: str) -> None:
+        if self._record.restarts >= MAX_RESTARTS:
+            self._by.store.failed(self._id, reason)
+            raise UploadFailed(reason, message="The server keeps forgetting this upload.")
+        self._by.store.begin_anew(self._id, str(uuid.uuid4()))
+        self._reload()
+
+    def _begin_meter(self) -> None:
+        record = self._record
+        chunks = self._by.store.chunks(self._id)
+        self._by.meter.begin(record.size, record.bytes_in_vain, record.retries, chunks)
+
+    def _reload(self) -> UploadRecord:
+        self._record = self._by.store.find(self._id)
+        return self._record

@@ -1,0 +1,22 @@
+"""Woken every ten minutes: removes what uploads leave behind, and finds those forgotten."""
+
+from functools import partial
+from typing import Any
+
+from fieldgate.db.engine import database
+from fieldgate.observability import traced
+from fieldgate.queues import send_batch
+from fieldgate.schedules import one_round
+from fieldgate.storage import originals, published, staging
+from uploads.assembling import Places
+from uploads.assembly_queue import assembly_queue_url
+from uploads.cleaning import clean_up
+from uploads.processing import announce, media_queue_url
+
+
+@traced
+def handler(event: dict[str, Any], context: Any) -> dict[str, int]:
+    with one_round(event, context):
+        announce_there = partial(announce, media_queue_url())
+        places = Places(database(), staging(), originals(), published(), announce_there)
+        return clean_up(places, partial(send_batch, assembly_queue_url()))
