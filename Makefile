@@ -48,7 +48,8 @@ races: .venv/synced ## Run the tests of races 50 times in a row (TIMES=)
 
 stress: .venv/synced .venvs/ministack/synced ## Run the random tests for long (STRESS=, 1 is an hour or so)
 	STRESS=$(or $(STRESS),1) $(LOCALLY) $(PYTHON) -m pytest -q --no-cov \
-		tests/integration/uploads/test_upload_states.py tests/client
+		tests/integration/uploads/test_upload_states.py
+	$(LOCALLY) $(PYTHON) -m benchmarks.upload_faults 1000
 
 check: .venv/synced .venvs/sam/synced .venvs/checkov/synced ## Lint, types, template; writes nothing
 	.venv/bin/ruff check
@@ -74,8 +75,9 @@ deploy: build .venv/synced ## Deploy to AWS: ENV=staging PARAMETERS="DatabaseSec
 keys: .venv/synced ## Make a key pair to sign access tokens with, in .build/
 	$(PYTHON) -m local.signing_keys
 
-bench: .venv/synced ## Measure what the documentation claims
+bench: .venv/synced .venvs/ministack/synced .venvs/node/synced ## Measure what the documentation claims
 	$(PYTHON) -m benchmarks.photo_memory
+	$(LOCALLY) $(PYTHON) -m benchmarks.uploads
 
 clean: ## Remove everything that was installed, built or run here
 	rm -rf .venv .venvs .uv .uv.lock .local .build .aws-sam .mypy_cache .ruff_cache .pytest_cache

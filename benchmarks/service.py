@@ -194,7 +194,10 @@ async def _answer(
     """Do as the gateway: have the function answer, in a thread as in an environment of its own."""
     method, path, public, handler = route
     fault = service.choose_api_fault()
-    body = await request.read()
+    try:
+        body = await request.read()
+    except ConnectionResetError:  # the client was stopped
+        return _hung_up(request)
 
     def invoke() -> dict[str, Any]:
         headers = dict(request.headers)

@@ -77,9 +77,9 @@ class Counting:
         @web.middleware
         async def count(request: web.Request, handler: Handler) -> web.StreamResponse:
             fault = self._faults.befall(request)
-            response = await handler(request)
             name = operation(request)
             self.traffic.requests[name] += 1
+            response = await handler(request)
             self.traffic.bytes += _received(request) + _sent(response)
             if name == "PutObject" and response.status == 200 and fault is None:
                 self.acknowledged[request.path] += 1

@@ -71,7 +71,7 @@ class ApiServer:
         # Photos to process have the same queue here, and no consumer.
         event["Records"] = [found for found in event["Records"] if found["body"][0] != "{"]
         if event["Records"]:
-            self.sqs.settle(event, assemble_upload.handler(event, LambdaContext()))
+            self.sqs.settle(event, assemble_upload.handler(event, LambdaContext(120_000)))
 
     def _answer(
         self, method: str, path: str, query: str, headers: dict[str, str], body: bytes

@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any, override
 
 import pytest
+from sqlalchemy import func
 
 from fieldgate.db.engine import Database
 from fieldgate.db.url import parse_url
@@ -305,6 +306,39 @@ def test_a_run_that_another_has_taken_the_lease_of_can_do_nothing(
     assert_whole(yard, upload, kind, s3)
 
 
+@pytest.mark.usefixtures("versioned")
+def test_a_file_that_an_earlier_run_made_meanwhile_is_taken_as_it_is(
+    yard: Yard, meeting: Meeting, kind: Kind, s3: LocalS3
+) -> None:
+    """Storage was slow to make what that run asked for, before its lease ran out."""
+    upload = kind.send(yard)
+    meeting.before = lambda: yard.originals.put(
+        upload.object_key,
+        kind.content,
+        content_type=upload.content_type,
+        cache_control="private",
+        metadata={"upload-id": str(upload.id), "sha256": sha256(kind.content)},
+    )
+    yard.assemble(upload, originals=meeting)
+    assert_whole(yard, upload, kind, s3)
+    assert yard.unfinished() == []
+
+
+def test_a_file_that_is_there_is_not_made_again(yard: Yard, kind: Kind, s3: LocalS3) -> None:
+    upload = kind.send(yard)
+    made_by = calls_of(yard, kind).index(
+        "put" if len(kind.content) <= 5 * MIB else "complete_parts"
+    )
+    yard.announced.clear()
+    with pytest.raises(Killed):
+        assemble(Life(made_by + 1, before=False).places(yard.places), str(upload.id))
+    yard.end_lease(upload)
+    life = Life()
+    assemble(life.places(yard.places), str(upload.id))
+    assert not {"read", "put", "begin_parts"} & set(life.calls)
+    assert_whole(yard, upload, kind, s3)
+
+
 LATE: dict[str, Callable[..., object]] = {
     "finish": lambda connection, claimed: assembly_store.finish(connection, claimed, "0" * 64),
     "fail": lambda connection, claimed: assembly_store.fail(connection, claimed, "X"),
@@ -420,11 +454,15 @@ def test_what_is_given_up_before_is_not_made(yard: Yard) -> None:
     assert (yard.made(), yard.staged()) == ({}, {})
 
 
-def test_a_media_that_is_gone_without_a_word_aborts_it(yard: Yard) -> None:
+@pytest.mark.parametrize("how", ["gone", "hidden"])
+def test_without_a_media_nobody_wants_the_file(yard: Yard, how: str) -> None:
     upload = yard.send(b"notes")
-    yard.remove_media(upload)
+    if how == "gone":
+        yard.remove_media(upload)
+    else:
+        yard.change_media(upload, deleted_at=func.now())
     yard.assemble(upload)
-    assert yard.states(upload) == ("aborted", None, None)
+    assert yard.row(upload)["state"] == "aborted"
     assert (yard.made(), yard.staged()) == ({}, {})
 
 

@@ -112,6 +112,14 @@ def test_one_that_is_put_together_does_not_expire(yard: Yard) -> None:
     assert yard.states(upload) == ("completed", None, "stored")
 
 
+def test_one_whose_file_was_refused_stays_so_and_its_media_tells_why(yard: Yard) -> None:
+    upload = yard.send(b"\0", filename="notes.txt")
+    yard.assemble(upload)
+    yard.change(upload, expires_at=func.now(), last_signed_at=func.now() - LONG_AGO)
+    assert clean(yard) == {"clean_ended": 1}
+    assert yard.states(upload) == ("failed", "NOT_TEXT", "rejected")
+
+
 def test_that_it_expired_is_in_the_media_s_history(yard: Yard) -> None:
     upload = begin(yard, expires_at=func.now())
     clean(yard)

@@ -1,0 +1,93 @@
+"""The client's README says every number that the client goes by, and says it right."""
+
+import importlib
+import re
+from datetime import timedelta
+from pathlib import Path
+
+from fieldgate_client.commands import ExitCode
+from fieldgate_client.network import NetworkType
+from fieldgate_client.policy import Backoff
+
+README = (Path(__file__).parents[2] / "clients/python/README.md").read_text()
+ROW = re.compile(r"^\| `(\w+)\.([\w.]+)` \| ([\d,.]+)", re.MULTILINE)
+NUMBER = re.compile(r"[A-Z][A-Z_]+")
+MODULES = [
+    "api",
+    "captive_portal",
+    "chunk_sending",
+    "connectivity",
+    "database",
+    "local_file",
+    "offline_queue",
+    "policy",
+    "progress",
+    "resolver",
+    "signed_urls",
+    "upload_run",
+    "upload_store",
+    "uploads",
+]
+# Not for tuning: they mean what they are.
+NAMES = {
+    "database.FILE_MODE",
+    "database.FOLDER_MODE",
+    "captive_portal.NETWORK_AUTHENTICATION_REQUIRED",
+}
+
+
+def seconds_or_count(value: object) -> float | None:
+    if isinstance(value, timedelta):
+        return value.total_seconds()
+    return float(value) if isinstance(value, int | float) else None
+
+
+def own_numbers() -> dict[str, float]:
+    found = {}
+    for name in MODULES:
+        module = importlib.import_module(f"fieldgate_client.{name}")
+        source = Path(str(module.__file__)).read_text()
+        for constant, value in vars(module).items():
+            number = seconds_or_count(value)
+            defined_here = re.search(rf"^{constant}\b.*=", source, re.MULTILINE)
+            if NUMBER.fullmatch(constant) and number is not None and defined_here:
+                found[f"{name}.{constant}"] = number
+    backoff = {f"policy.Backoff.{name}": float(value) for name, value in vars(Backoff()).items()}
+    return {name: value for name, value in (found | backoff).items() if name not in NAMES}
+
+
+def test_every_number_is_in_the_table_with_its_value() -> None:
+    told = {
+        f"{module}.{constant}": float(value.replace(",", ""))
+        for module, constant, value in ROW.findall(README)
+    }
+
+    assert told == own_numbers()
+
+
+def test_how_many_parts_go_at_once_is_told() -> None:
+    for told, kind in (
+        ("| wifi, ethernet | yes | 4 |", NetworkType.WIFI),
+        ("caution: warn before | 2 |", NetworkType.CELLULAR),
+        ("| none | no | 0: wait |", NetworkType.NONE),
+    ):
+        assert told in README
+        assert f"| {kind.parallel_parts}" in told
+
+
+def test_every_exit_code_is_told() -> None:
+    for code in ExitCode:
+        assert re.search(rf"^\| {code} \| ", README, re.MULTILINE), code
+
+
+def test_every_module_is_told_of() -> None:
+    folder = Path(__file__).parents[2] / "clients/python/src/fieldgate_client"
+    modules = {path.stem for path in folder.glob("*.py")} - {"__init__"}
+
+    assert {name for name in modules if f"`{name}`" not in README} == set()
+
+
+def test_its_links_lead_somewhere() -> None:
+    folder = Path(__file__).parents[2] / "clients/python"
+    for link in re.findall(r"\]\(([^)#]+)", README):
+        assert (folder / link).exists(), link
