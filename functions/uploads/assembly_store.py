@@ -5,18 +5,13 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, and_, case, func, or_, update
+from sqlalchemy import ColumnElement, Connection, and_, func, or_, update
 
 from fieldgate.db.tables.media import media
 from fieldgate.db.tables.uploads import uploads
+from uploads import upload_store
 from uploads.file_rules import PHOTO_TYPES
-from uploads.upload_store import (
-    COLUMNS,
-    MAX_CONSECUTIVE_FAILURES,
-    TOO_MANY_FAILURES,
-    Upload,
-    as_upload,
-)
+from uploads.upload_store import COLUMNS, Upload, as_upload
 
 # A little more than the time-out of the function that works on it: then it is gone, whatever it
 # was doing.
@@ -74,19 +69,8 @@ def reopen(connection: Connection, claimed: Claim, received: int) -> str | None:
     Returns the state, `uploading`, or `failed` by one failure too many (see
     `upload_store.count_failure`); None when it isn't ours any more.
     """
-    in_a_row = case(
-        (uploads.c.received_at_failure < received, 1), else_=uploads.c.consecutive_failures + 1
-    )
-    too_many = in_a_row >= MAX_CONSECUTIVE_FAILURES
-    upload = _move(
-        connection,
-        claimed,
-        assembling_since=None,
-        consecutive_failures=in_a_row,
-        received_at_failure=func.greatest(uploads.c.received_at_failure, received),
-        state=case((too_many, "failed"), else_="uploading"),
-        failure_reason=case((too_many, TOO_MANY_FAILURES)),
-    )
+    failure = upload_store.one_more_failure(received, otherwise="uploading")
+    upload = _move(connection, claimed, assembling_since=None, **failure)
     return upload.state if upload else None
 
 

@@ -55,8 +55,8 @@ _WORD, _EXCEL, _HIDDEN = ("WordDocument",), ("Workbook", "Book"), ("EncryptedPac
 # What the list of a package's parts calls the main one (ECMA-376 part 1, 15.2), which tells it
 # from templates and from files with macros; and how that part's name begins.
 _LIST_OF_PARTS = "[Content_Types].xml"
-_WORD_PART = DOCUMENT_TYPES[".docx"].encode() + b".main+xml", "word/document"
-_EXCEL_PART = DOCUMENT_TYPES[".xlsx"].encode() + b".main+xml", "xl/workbook"
+_WORD_PART = f"{DOCUMENT_TYPES['.docx']}.main+xml", "word/document"
+_EXCEL_PART = f"{DOCUMENT_TYPES['.xlsx']}.main+xml", "xl/workbook"
 # No text has them; but tab, line and page ends, DOS's end of file, and terminals' escape.
 _CONTROLS = re.compile("[\x00-\x08\x0e-\x19\x1c-\x1f]")
 
@@ -139,7 +139,7 @@ def _has_stream(file: IO[bytes], names: tuple[str, ...]) -> bool:
     is_compound = file.read(len(_OLE)) == _OLE
     if not is_compound:
         return False
-    compound = olefile.OleFileIO(_Excerpt(file))
+    compound = olefile.OleFileIO(cast("IO[bytes]", _Excerpt(file)))
     return any(compound.exists(name) for name in names)
 
 
@@ -151,7 +151,7 @@ def _check_xlsx(file: IO[bytes]) -> None:
     _check_package(file, *_EXCEL_PART)
 
 
-def _check_package(file: IO[bytes], main_type: bytes, main_part: str) -> None:
+def _check_package(file: IO[bytes], main_type: str, main_part: str) -> None:
     head = file.read(len(_ZIP))
     if head != _ZIP:
         file.seek(0)
@@ -166,7 +166,7 @@ def _check_package(file: IO[bytes], main_type: bytes, main_part: str) -> None:
         if not any(part.filename.startswith(main_part) for part in parts):
             raise ContentRefused(Reason.TYPE_MISMATCH)
         with package.open(_LIST_OF_PARTS) as list_of_parts:
-            if main_type not in list_of_parts.read(_PIECE_BYTES):
+            if main_type.encode() not in list_of_parts.read(_PIECE_BYTES):
                 raise ContentRefused(Reason.TYPE_MISMATCH)
 
 

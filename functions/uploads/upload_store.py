@@ -129,19 +129,22 @@ def count_failure(connection: Connection, upload_id: UUID, received: int) -> Upl
 
     The one too many makes it `failed`. None when it is not open (any more).
     """
+    failure = one_more_failure(received, otherwise=uploads.c.state)
+    return _move(connection, uploads.c.id == upload_id, _in(OPEN), **failure)
+
+
+def one_more_failure(received: int, otherwise: ColumnElement[str] | str) -> dict[str, Any]:
+    """Return what changes by a failure: the state to `failed` by one too many, or `otherwise`."""
     in_a_row = case(
         (uploads.c.received_at_failure < received, 1), else_=uploads.c.consecutive_failures + 1
     )
     too_many = in_a_row >= MAX_CONSECUTIVE_FAILURES
-    return _move(
-        connection,
-        uploads.c.id == upload_id,
-        _in(OPEN),
-        consecutive_failures=in_a_row,
-        received_at_failure=func.greatest(uploads.c.received_at_failure, received),
-        state=case((too_many, "failed"), else_=uploads.c.state),
-        failure_reason=case((too_many, TOO_MANY_FAILURES)),
-    )
+    return {
+        "consecutive_failures": in_a_row,
+        "received_at_failure": func.greatest(uploads.c.received_at_failure, received),
+        "state": case((too_many, "failed"), else_=otherwise),
+        "failure_reason": case((too_many, TOO_MANY_FAILURES)),
+    }
 
 
 def resume(connection: Connection, upload_id: UUID, owner_id: UUID | None) -> Upload | None:

@@ -13,6 +13,7 @@ from local.template import ROOT
 
 FUNCTIONS = ROOT / "functions"
 LAYER = ROOT / "layers/common/fieldgate"
+CLIENT = ROOT / "clients/python/src/fieldgate_client"
 DOMAINS = sorted(path.name for path in FUNCTIONS.iterdir() if (path / "__init__.py").exists())
 HANDLERS = sorted(
     properties["Handler"].removesuffix(".handler")
@@ -37,6 +38,7 @@ HEAVY = {
     "phonenumbers",
     "argon2",
     "bcrypt",
+    "olefile",
 }
 # The calls that only define something.
 DEFINING_CALLS = {
@@ -79,6 +81,13 @@ def imported(path: Path) -> set[str]:
             assert node.level == 0, f"{path}: relative import"
             names.add((node.module or "").partition(".")[0])
     return names
+
+
+def test_the_client_and_the_server_know_nothing_of_each_other() -> None:
+    for path in CLIENT.rglob("*.py"):
+        assert not imported(path) & {*DOMAINS, "fieldgate", "local", "tests"}, path
+    for path in SOURCES:
+        assert "fieldgate_client" not in imported(path), path
 
 
 def test_the_layer_imports_no_domain() -> None:

@@ -196,6 +196,42 @@ def test_another_network_cancels_the_check_of_the_old_one_and_all_get_the_new_re
     in_a_world(story)
 
 
+def test_the_new_check_begins_when_the_old_one_has_ended() -> None:
+    async def story() -> None:
+        began = asyncio.Event()
+        may_end = asyncio.Event()
+        lookups: list[str] = []
+
+        async def slow_to_end(host: str) -> None:
+            lookups.append("begun")
+            began.set()
+            if len(lookups) > 1:
+                return
+            try:
+                await asyncio.Event().wait()
+            finally:
+                await may_end.wait()
+                lookups.append("ended")
+
+        connectivity = Connectivity(
+            Probes(("api.test",), (URL,)),
+            network=lambda: NetworkType.WIFI,
+            resolver=slow_to_end,
+            transport=Answers({URL: 204}),
+        )
+        first = asyncio.create_task(connectivity.check())
+        await began.wait()
+        second = asyncio.create_task(connectivity.network_changed())
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert lookups == ["begun"]
+        may_end.set()
+        assert await first == await second == ONLINE
+        assert lookups == ["begun", "ended", "begun"]
+
+    asyncio.run(asyncio.wait_for(story(), 10))
+
+
 def test_a_network_that_flaps_ends_in_one_check_of_the_last() -> None:
     async def story(world: World) -> None:
         world.names_answer.clear()

@@ -355,6 +355,19 @@ def test_what_may_have_been_done_a_day_ago_is_not_done_again_unasked(with_phone:
     with_phone(story)
 
 
+def test_a_key_is_as_old_as_its_first_try(with_phone: Tell) -> None:
+    async def story(phone: Phone) -> None:
+        phone.queue.add_request("POST", "/lots")
+        phone.fails(lost, lost)
+        await phone.queue.drain()
+        phone.now += timedelta(hours=23)
+        assert isinstance((await phone.queue.drain()).stopped_by, NetworkError)
+        phone.now += timedelta(hours=1)
+        assert await phone.queue.drain() == Drained(set_aside=1)
+
+    with_phone(story)
+
+
 def test_a_clock_that_was_set_back_does_not_vouch_for_a_key(with_phone: Tell) -> None:
     async def story(phone: Phone) -> None:
         phone.queue.add_request("POST", "/lots")
@@ -414,6 +427,9 @@ def test_a_session_that_has_ended_stops_the_sending_until_somebody_signs_in(
 def test_nobody_sends_what_another_user_of_the_phone_has_left(with_phone: Tell) -> None:
     async def story(phone: Phone) -> None:
         theirs = phone.queue.add_request("POST", "/first")
+        phone.server.faults = [says(422, "BUSINESS_RULE")]
+        await phone.queue.drain()
+        phone.queue.add_request("POST", "/second")
         phone.tokens.save(SERVER, Tokens("user-2", "access-1", "refresh-2", 3600))
         assert await phone.queue.drain() == Drained()
         assert phone.queue.entries() == []

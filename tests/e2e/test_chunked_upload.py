@@ -3,7 +3,6 @@
 import hashlib
 import random
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -163,8 +162,8 @@ def test_the_schedule_leaves_a_live_upload_alone(stack: Stack, agent: httpx.Clie
     assert assembled(agent, upload)["state"] == "completed"
 
 
-# Without the database a run can't give its lease back, and the next waits two minutes for the end of
-# that; tests/integration/uploads/test_assembling.py tries it without the waiting.
+# Without the database a run can't give its lease back, and the next waits two minutes for the end
+# of that; tests/integration/uploads/test_assembly_faults.py tries it without the waiting.
 @pytest.mark.parametrize("mode", ["down", "error", "slow"])
 def test_an_outage_of_storage_in_the_middle_of_assembly_loses_nothing(
     stack: Stack, agent: httpx.Client, mode: str
@@ -196,4 +195,4 @@ def staged(stack: Stack, upload: dict[str, Any]) -> list[str]:
 
 def bucket(stack: Stack, kind: str) -> str:
     names = [entry["Name"] for entry in stack.client("s3").list_buckets()["Buckets"]]
-    return next(name for name in names if f"-{kind}-" in name)
+    return str(next(name for name in names if f"-{kind}-" in name))

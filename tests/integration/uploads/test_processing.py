@@ -29,7 +29,7 @@ from tests import photos
 from tests.support.database import count_statements
 from tests.support.log import Log
 from tests.support.media import Darkroom, row_of, sha256
-from tests.support.s3 import MEDIA, ORIGINALS, LocalS3
+from tests.support.s3 import MEDIA, ORIGINALS, STAGING, LocalS3
 from uploads import processing, store
 from uploads.deleting import delete_media
 from uploads.file_rules import MAX_FILE_BYTES, MAX_PHOTO_BYTES, Folder
@@ -73,6 +73,7 @@ def delete(darkroom: Darkroom, media: Media, database: Database | None = None) -
     delete_media(
         database or darkroom.database,
         darkroom.originals,
+        S3Storage(darkroom.s3.place(STAGING), darkroom.s3.credentials),
         darkroom.published,
         media.id,
         actor_id=darkroom.owner_id,

@@ -11,7 +11,6 @@ from sqlalchemy import (
     Table,
     Text,
     Uuid,
-    and_,
     text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
@@ -65,6 +64,6 @@ Index(
 Index(
     "ix_media_pending",
     media.c.created_at,
-    postgresql_where=and_(media.c.state == "pending", media.c.deleted_at.is_(None)),
+    postgresql_where=text("state = 'pending' AND deleted_at IS NULL"),
 )
-Index("ix_media_hidden", media.c.deleted_at, postgresql_where=media.c.deleted_at.is_not(None))
+Index("ix_media_hidden", media.c.deleted_at, postgresql_where=text("deleted_at IS NOT NULL"))
