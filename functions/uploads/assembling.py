@@ -40,9 +40,8 @@ MAX_ATTEMPTS = 5
 # Of the reserve that `fieldgate.queues` keeps of a function's time.
 RELEASE_SECONDS = 3
 ACTOR = "system:assemble_upload"
-# A file up to the least that S3 takes as a part is one PUT. Others are cut into parts of this many
-# bytes: few requests for 50 MiB, little memory.
-ONE_PUT_BYTES = 5 * 1024**2
+# A file up to this size is one PUT. S3 takes no part below 5 MiB but the last; this makes few
+# requests for 50 MiB, and little memory.
 PART_BYTES = 8 * 1024**2
 # People's papers: whoever shows one is not to keep it for the next to find.
 CACHE_CONTROL = "private, no-store"
@@ -162,7 +161,7 @@ def _make(places: Places, claimed: Claim) -> str:
         # Whether our call or another's made it, and what it came to when the answer was lost, is
         # all told by the object.
         with suppress(ObjectExists, PartsGone):
-            if upload.size <= ONE_PUT_BYTES:
+            if upload.size <= PART_BYTES:
                 places.originals.put(
                     upload.object_key,
                     file.read(),
@@ -265,6 +264,7 @@ def _reopen(places: Places, claimed: Claim, received: int) -> bool:
     )
     details = {"received": received, "state": state}
     logger().warning("chunks needed", extra=_described(claimed.upload) | details)
+    count("UploadReopened")
     if state == "failed":
         count("UploadFailed", reason=upload_store.TOO_MANY_FAILURES)
     return state is not None

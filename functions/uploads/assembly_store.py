@@ -123,7 +123,4 @@ def _move(connection: Connection, claimed: Claim, **values: Any) -> Upload | Non
         uploads.c.state == "assembling",
         uploads.c.assembling_since == claimed.since,
     )
-    row = connection.execute(
-        update(uploads).where(is_ours).values(**values, updated_at=func.now()).returning(*COLUMNS)
-    )
-    return as_upload(row.mappings().one_or_none())
+    return upload_store.move(connection, is_ours, **values)

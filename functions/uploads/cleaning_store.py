@@ -26,12 +26,13 @@ from sqlalchemy import (
 from fieldgate.db.tables.media import media
 from fieldgate.db.tables.uploads import uploads
 from uploads.assembly_store import is_free
-from uploads.upload_store import COLUMNS, EXPIRING, Upload, as_upload
+from uploads.upload_store import COLUMNS, ENDED, EXPIRING, GOING_ON, Upload, as_upload
 
 # No URL lives that long after it was signed, nor a request that began with one.
 URLS_ARE_DEAD = timedelta(minutes=65)
-# Nobody has asked for its assembly, or the asking got lost.
-FORGOTTEN = timedelta(minutes=5)
+# Longer than a message may rest that failed (fieldgate.queues) or was being worked on when its run
+# was killed (template.yaml): whoever has one is not forgotten.
+FORGOTTEN = timedelta(minutes=20)
 # An upload ends within a day, and a photo in one request within an hour.
 NEVER_SENT = timedelta(hours=25)
 HALF_DELETED = timedelta(hours=1)
@@ -79,6 +80,7 @@ def expire(connection: Connection, batch: int) -> int:
 def forgotten(connection: Connection, after: UUID, batch: int) -> list[Upload]:
     """Return uploads that wait to be put together, and nobody has done anything about."""
     statement = select(*COLUMNS).where(
+        uploads.c.cleaned_at.is_(None),
         uploads.c.state == "assembling",
         uploads.c.updated_at < func.now() - FORGOTTEN,
         is_free(),
@@ -91,7 +93,7 @@ def ended(connection: Connection, after: UUID, batch: int) -> list[Upload]:
     statement = select(*COLUMNS).where(
         uploads.c.cleaned_at.is_(None),
         or_(
-            uploads.c.state.in_(("completed", "aborted", "expired")),
+            uploads.c.state.in_(ENDED),
             and_(uploads.c.state == "failed", uploads.c.refused),
         ),
         or_(
@@ -154,7 +156,7 @@ def forget(connection: Connection, batch: int) -> int:
 def _is_stale_pending() -> ColumnElement[bool]:
     on_its_way = exists().where(
         uploads.c.media_id == media.c.id,
-        uploads.c.state.in_((*EXPIRING, "assembling")),
+        uploads.c.state.in_(GOING_ON),
         uploads.c.refused.is_(False),
     )
     return and_(

@@ -6,7 +6,7 @@ from typing import Any
 from fieldgate.db.engine import database
 from fieldgate.observability import traced
 from fieldgate.queues import send_batch
-from fieldgate.schedules import one_round
+from fieldgate.schedules import STORAGE_RESERVE_SECONDS, one_round
 from fieldgate.storage import originals, published, staging
 from uploads.assembling import Places
 from uploads.assembly_queue import assembly_queue_url
@@ -16,7 +16,7 @@ from uploads.processing import announce, media_queue_url
 
 @traced
 def handler(event: dict[str, Any], context: Any) -> dict[str, int]:
-    with one_round(event, context):
+    with one_round(event, context, STORAGE_RESERVE_SECONDS):
         announce_there = partial(announce, media_queue_url())
         places = Places(database(), staging(), originals(), published(), announce_there)
         return clean_up(places, partial(send_batch, assembly_queue_url()))

@@ -22,8 +22,8 @@ async def delete_media(
 ) -> Response:
     deleting.delete_media(
         database(),
-        originals(),
         staging(),
+        originals(),
         published(),
         media_id,
         actor_id=caller.user_id,

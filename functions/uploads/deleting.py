@@ -17,8 +17,8 @@ from uploads.upload_store import Upload
 
 def delete_media(
     database: Database,
-    originals: ObjectStorage,
     staging: ObjectStorage,
+    originals: ObjectStorage,
     published: ObjectStorage,
     media_id: UUID,
     *,

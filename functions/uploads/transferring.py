@@ -1,10 +1,6 @@
 """A file on its way in chunks, from the phone's first request to its last (seed: WF-INTEG-02).
 
-    created -> uploading -> assembling -> completed
-    created, uploading -> failed -> uploading        too many failures, and taken up again
-    any of them but completed -> aborted; any but these two and assembling -> expired, after a day
-
-Storage is asked what has arrived, and never while a transaction is open. All of the functions take
+Its states are drawn in docs/architecture.md. Storage is asked what has arrived, and never while a transaction is open. All of the functions take
 `owner_id`, whose upload it must be (None: anybody's), and raise NotFound when it isn't.
 """
 

@@ -38,8 +38,9 @@ TOO_MANY_FAILURES = "TOO_MANY_FAILURES"
 OPEN = ("created", "uploading")
 # What ends by itself when its time is over; putting together is not stopped halfway.
 EXPIRING = (*OPEN, "failed")
-# What the phone can give up.
-ABORTABLE = (*EXPIRING, "assembling")
+# What isn't over, and the phone can give up.
+GOING_ON = (*EXPIRING, "assembling")
+ENDED = ("completed", "aborted", "expired")
 
 
 @dataclass(frozen=True)
@@ -104,7 +105,7 @@ def add(
     }
     statement = insert(uploads).from_select(list(values), select(*values.values()))
     row = connection.execute(statement.returning(*COLUMNS)).mappings().one()
-    return _upload(row)
+    return Upload(**row)
 
 
 def find(connection: Connection, upload_id: UUID, owner_id: UUID | None) -> Upload | None:
@@ -115,10 +116,10 @@ def find(connection: Connection, upload_id: UUID, owner_id: UUID | None) -> Uplo
 
 def sign(connection: Connection, upload_id: UUID, owner_id: UUID | None) -> Upload | None:
     """Note that URLs are signed now, which makes it `uploading`; None when it is not open."""
-    return _move(
+    return move(
         connection,
         _owned(upload_id, owner_id),
-        _in(OPEN),
+        _in_time(OPEN),
         state="uploading",
         last_signed_at=func.now(),
     )
@@ -130,7 +131,7 @@ def count_failure(connection: Connection, upload_id: UUID, received: int) -> Upl
     The one too many makes it `failed`. None when it is not open (any more).
     """
     failure = one_more_failure(received, otherwise=uploads.c.state)
-    return _move(connection, uploads.c.id == upload_id, _in(OPEN), **failure)
+    return move(connection, uploads.c.id == upload_id, _in_time(OPEN), **failure)
 
 
 def one_more_failure(received: int, otherwise: ColumnElement[str] | str) -> dict[str, Any]:
@@ -149,10 +150,11 @@ def one_more_failure(received: int, otherwise: ColumnElement[str] | str) -> dict
 
 def resume(connection: Connection, upload_id: UUID, owner_id: UUID | None) -> Upload | None:
     """Take a failed upload up again; None when it isn't failed, or its file was refused."""
-    return _move(
+    return move(
         connection,
         _owned(upload_id, owner_id),
-        and_(_in(("failed",)), uploads.c.refused.is_(False)),
+        _in_time(("failed",)),
+        uploads.c.refused.is_(False),
         state="uploading",
         failure_reason=None,
         consecutive_failures=0,
@@ -164,10 +166,10 @@ def begin_assembly(connection: Connection, upload_id: UUID) -> Upload | None:
 
     No run can be at it from before: what ended an earlier assembly was that assembly's only run.
     """
-    return _move(
+    return move(
         connection,
         uploads.c.id == upload_id,
-        _in(OPEN),
+        _in_time(OPEN),
         state="assembling",
         assembling_since=None,
         assembly_attempts=0,
@@ -176,7 +178,7 @@ def begin_assembly(connection: Connection, upload_id: UUID) -> Upload | None:
 
 def abort(connection: Connection, upload_id: UUID, owner_id: UUID | None) -> Upload | None:
     """Give an upload up, and the media that nothing was stored of; None when it is over."""
-    upload = _move(connection, _owned(upload_id, owner_id), _in_any_time(ABORTABLE), **_ABORTED)
+    upload = move(connection, _owned(upload_id, owner_id), _goes_on(), **_ABORTED)
     if upload is not None:
         connection.execute(delete(media).where(media.c.id == upload.media_id))
     return upload
@@ -185,18 +187,25 @@ def abort(connection: Connection, upload_id: UUID, owner_id: UUID | None) -> Upl
 def abort_of_media(connection: Connection, media_id: UUID, owner_id: UUID | None) -> Upload | None:
     """Give the upload up that was to fill a media; None when there is none that is going on."""
     is_it: ColumnElement[bool] = uploads.c.media_id == media_id
-    return _move(connection, _of(is_it, owner_id), _in_any_time(ABORTABLE), **_ABORTED)
+    return move(connection, _of(is_it, owner_id), _goes_on(), **_ABORTED)
+
+
+def move(connection: Connection, *conditions: ColumnElement[bool], **values: Any) -> Upload | None:
+    """Change the one upload that all of the conditions are true of; None when there is none."""
+    row = connection.execute(
+        update(uploads)
+        .where(*conditions)
+        .values(**values, updated_at=func.now())
+        .returning(*COLUMNS)
+    )
+    return as_upload(row.mappings().one_or_none())
 
 
 def as_upload(row: RowMapping | None) -> Upload | None:
-    return _upload(row) if row else None
+    return Upload(**{name: row[name] for name in Upload.__dataclass_fields__}) if row else None
 
 
 _ABORTED: dict[str, Any] = {"state": "aborted", "failure_reason": None}
-
-
-def _upload(row: RowMapping) -> Upload:
-    return Upload(**{name: row[name] for name in Upload.__dataclass_fields__})
 
 
 def _owned(upload_id: UUID, owner_id: UUID | None) -> ColumnElement[bool]:
@@ -207,21 +216,9 @@ def _of(is_it: ColumnElement[bool], owner_id: UUID | None) -> ColumnElement[bool
     return is_it if owner_id is None else and_(is_it, uploads.c.owner_id == owner_id)
 
 
-def _in(states: tuple[str, ...]) -> ColumnElement[bool]:
-    return and_(_in_any_time(states), uploads.c.expires_at > func.now())
+def _goes_on() -> ColumnElement[bool]:
+    return uploads.c.state.in_(GOING_ON)
 
 
-def _in_any_time(states: tuple[str, ...]) -> ColumnElement[bool]:
-    return uploads.c.state.in_(states)
-
-
-def _move(
-    connection: Connection, is_it: ColumnElement[bool], may: ColumnElement[bool], **values: Any
-) -> Upload | None:
-    row = connection.execute(
-        update(uploads)
-        .where(is_it, may)
-        .values(**values, updated_at=func.now())
-        .returning(*COLUMNS)
-    )
-    return as_upload(row.mappings().one_or_none())
+def _in_time(states: tuple[str, ...]) -> ColumnElement[bool]:
+    return and_(uploads.c.state.in_(states), uploads.c.expires_at > func.now())

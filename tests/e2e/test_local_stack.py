@@ -55,7 +55,7 @@ def test_its_routes_say_what_runs(stack: Stack) -> None:
     assert migrate["initMs"] > 0
     assert migrate["maxMemoryMb"] > 10
     queues = httpx.get(f"{stack.url}/_local/queues").json()
-    assert {row["name"] for row in queues} == {"MediaUploadedQueue", "SmsQueue"}
+    assert {row["name"] for row in queues} == {*("AssemblyQueue", "MediaUploadedQueue", "SmsQueue")}
     assert all(row.keys() == {"name", "visible", "inFlight", "deadLetters"} for row in queues)
     answer = httpx.post(f"{stack.url}/_local/schedules/Nightly")
     assert answer.status_code == 404
@@ -182,7 +182,10 @@ def test_the_demo_tells_the_whole_story(stack: Stack) -> None:
     assert "4000 x 3000" in ran.stdout
     assert "GPS position" in ran.stdout
     assert "375 x 500" in ran.stdout
-    assert "Done. The media is ready" in ran.stdout
+    # The document, through one trouble after the other.
+    assert "the app is killed" in ran.stdout
+    assert "It has arrived once, and whole" in ran.stdout
+    assert "Done. The photo is ready, the document stored." in ran.stdout
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])

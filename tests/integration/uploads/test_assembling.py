@@ -15,7 +15,7 @@ from uploads.assembling import assemble
 from uploads.upload_store import MAX_CONSECUTIVE_FAILURES, Upload
 
 KIB = 1024
-SIZES = [1, 100 * KIB, 100 * KIB + 1, 5 * MIB - 1, 5 * MIB, 5 * MIB + 1, 8 * MIB, 16 * MIB + 1]
+SIZES = [1, 100 * KIB, 100 * KIB + 1, 5 * MIB - 1, 5 * MIB, 5 * MIB + 1, 8 * MIB, 8 * MIB + 1]
 
 
 @pytest.mark.parametrize("chunk_size", [100 * KIB, 5 * MIB])
@@ -53,7 +53,7 @@ def test_the_digest_is_that_of_the_file_when_none_was_declared(yard: Yard) -> No
     assert media["sha256"] == sha256(content)
 
 
-@pytest.mark.parametrize("size", [1000, 5 * MIB + 1])
+@pytest.mark.parametrize("size", [1000, 8 * MIB + 1])
 def test_the_file_is_stored_as_what_it_is_and_for_nobody_to_keep(
     yard: Yard, s3: LocalS3, size: int
 ) -> None:

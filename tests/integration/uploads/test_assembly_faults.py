@@ -416,8 +416,8 @@ def give_up(yard: Yard, upload: Upload, how: str) -> None:
         return
     delete_media(
         yard.database,
-        yard.originals,
         yard.staging,
+        yard.originals,
         yard.published,
         upload.media_id,
         actor_id=yard.owner_id,

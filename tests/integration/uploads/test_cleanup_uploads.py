@@ -31,7 +31,7 @@ from tests.support.racing import race
 from tests.support.s3 import ORIGINALS, STAGING, LocalS3
 from tests.support.sender import Sender
 from tests.support.sqs import LocalSqs
-from uploads import assemble_upload, cleaning, cleaning_store, cleanup_uploads
+from uploads import assemble_upload, assembling, cleaning, cleaning_store, cleanup_uploads
 from uploads.assembling import assemble
 from uploads.cleaning import clean_up
 from uploads.upload_store import Upload
@@ -134,7 +134,7 @@ def test_that_it_expired_is_in_the_media_s_history(yard: Yard) -> None:
 
 
 def test_what_nobody_puts_together_is_asked_for_again(yard: Yard, asked: list[str]) -> None:
-    upload = begin(yard, state="assembling", updated_at=func.now() - timedelta(minutes=6))
+    upload = begin(yard, state="assembling", updated_at=func.now() - timedelta(minutes=21))
     assert clean(yard, asked) == {"ask_again": 1}
     assert asked == [str(upload.id)]
 
@@ -142,7 +142,7 @@ def test_what_nobody_puts_together_is_asked_for_again(yard: Yard, asked: list[st
 @pytest.mark.parametrize(
     "values",
     [
-        {"updated_at": func.now() - timedelta(minutes=4)},
+        {"updated_at": func.now() - timedelta(minutes=19)},
         {"updated_at": func.now() - LONG_AGO, "assembling_since": func.now()},
     ],
     ids=["just now", "a run is at it"],
@@ -524,7 +524,10 @@ def test_a_client_at_work_while_rounds_are_made_loses_nothing(
     assert len(yard.made()) == 8
 
 
-def test_a_round_at_any_moment_of_an_assembly_changes_nothing_of_it(yard: Yard) -> None:
+def test_a_round_at_any_moment_of_an_assembly_changes_nothing_of_it(
+    yard: Yard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(assembling, "PART_BYTES", 5 * MIB)
     content = some_text(6 * MIB)
 
     def make_a_round() -> None:

@@ -72,8 +72,8 @@ def process(darkroom: Darkroom, media: Media, published: S3Storage | None = None
 def delete(darkroom: Darkroom, media: Media, database: Database | None = None) -> None:
     delete_media(
         database or darkroom.database,
-        darkroom.originals,
         S3Storage(darkroom.s3.place(STAGING), darkroom.s3.credentials),
+        darkroom.originals,
         darkroom.published,
         media.id,
         actor_id=darkroom.owner_id,

@@ -213,14 +213,16 @@ def originals() -> ObjectStorage:
     """Return the bucket phones upload to: never public, never behind the CDN (GPS data)."""
     from fieldgate.storage.settings import StorageSettings
 
-    return _originals(load(StorageSettings))
+    settings = load(StorageSettings)
+    return _private(settings, settings.bucket)
 
 
 def staging() -> ObjectStorage:
     """Return the bucket that chunks wait in: private, and nothing in it is for long."""
     from fieldgate.storage.settings import StorageSettings
 
-    return _staging(load(StorageSettings))
+    settings = load(StorageSettings)
+    return _private(settings, settings.staging_bucket or settings.bucket)
 
 
 def published() -> ObjectStorage:
@@ -232,22 +234,11 @@ def published() -> ObjectStorage:
 
 # Cached by settings, not by call, so that config.forget() reaches them too.
 @cache
-def _originals(settings: "StorageSettings") -> ObjectStorage:
+def _private(settings: "StorageSettings", bucket: str) -> ObjectStorage:
     from fieldgate.storage.s3 import S3Storage
 
     return S3Storage(
-        settings.place(settings.bucket),
-        settings.credentials(),
-        conditional_writes=settings.has_conditional_writes,
-    )
-
-
-@cache
-def _staging(settings: "StorageSettings") -> ObjectStorage:
-    from fieldgate.storage.s3 import S3Storage
-
-    return S3Storage(
-        settings.place(settings.staging_bucket or settings.bucket),
+        settings.place(bucket),
         settings.credentials(),
         conditional_writes=settings.has_conditional_writes,
     )

@@ -1,6 +1,6 @@
 """Files on their way in chunks: what is agreed, and how far it came.
 
-What has arrived is not in here: storage is asked (see uploads.staging).
+What has arrived is not in here: storage is asked (see uploads.staged_chunks).
 """
 
 from sqlalchemy import (
