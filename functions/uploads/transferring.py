@@ -1,7 +1,8 @@
 """A file on its way in chunks, from the phone's first request to its last (seed: WF-INTEG-02).
 
-Its states are drawn in docs/architecture.md. Storage is asked what has arrived, and never while a transaction is open. All of the functions take
-`owner_id`, whose upload it must be (None: anybody's), and raise NotFound when it isn't.
+Its states are drawn in docs/architecture.md. Storage is asked what has arrived, and never while a
+transaction is open. All of the functions take `owner_id`, whose upload it must be (None:
+anybody's), and raise NotFound when it isn't.
 """
 
 from collections.abc import Callable, Collection, Sequence
@@ -181,7 +182,7 @@ def report_failure(
         if counted is not None and counted.state == "failed":
             count("UploadFailed", reason=upload_store.TOO_MANY_FAILURES)
         state = upload.state_at(_now())
-    if state not in {*upload_store.OPEN, "assembling", "failed"}:
+    if state not in upload_store.GOING_ON:
         raise _why_not(upload)
     return FailuresView(consecutive_failures=upload.consecutive_failures, state=state)
 
