@@ -1,5 +1,7 @@
 """The local stack's accounts. They exist on this machine only; no deployment makes them."""
 
+from uuid import NAMESPACE_URL, uuid5
+
 from sqlalchemy import Connection, insert
 
 from fieldgate.db.engine import Database
@@ -19,11 +21,11 @@ def create_accounts(database: Database, password_hash: str) -> None:
     def add_all(connection: Connection) -> None:
         for role, phone in PHONES.items():
             name = role.replace("_", " ").capitalize()
-            user_id = connection.execute(
-                insert(users)
-                .values(phone=phone, name=name, password_hash=password_hash, status="active")
-                .returning(users.c.id)
-            ).scalar_one()
-            connection.execute(insert(user_roles).values(user_id=user_id, role=role))
+            # The same at each start: what an app keeps for its user still is that user's.
+            account = {"id": uuid5(NAMESPACE_URL, f"tel:{phone}"), "phone": phone, "name": name}
+            connection.execute(
+                insert(users).values(**account, password_hash=password_hash, status="active")
+            )
+            connection.execute(insert(user_roles).values(user_id=account["id"], role=role))
 
     database.transact(add_all, actor="system:local-stack")

@@ -14,7 +14,6 @@ from typing import Any
 
 import httpx
 from PIL import Image
-from rich.filesize import decimal
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 from rich.table import Table
 
@@ -53,8 +52,9 @@ async def send_document(
     phone: httpx.AsyncClient, story: Story, tokens: Mapping[str, Any]
 ) -> tuple[Path, dict[str, Any]]:
     """Send a document through one trouble after the other; return it and its media."""
-    with story.step(f"The agent scans a contract of {decimal(DOCUMENT_BYTES)}"):
+    with story.step("The agent scans a contract"):
         document = await asyncio.to_thread(_scan, DOWNLOADS / "contract.pdf")
+        story.console.print(f"  contract.pdf, {document.stat().st_size:,} bytes")
     home = DOWNLOADS / "phone"
     shutil.rmtree(home, ignore_errors=True)
     server = str(phone.base_url).rstrip("/")
@@ -78,7 +78,7 @@ async def _send(
 ) -> UploadRecord:
     """Run the client until the document has arrived; return what it knows of the upload."""
     app = await _start(*arguments)
-    columns = (TextColumn("  {task.description}"), BarColumn(), DownloadColumn(binary_units=True))
+    columns = (TextColumn("  {task.description}"), BarColumn(), DownloadColumn())
     try:
         async with asyncio.timeout(ARRIVAL_SECONDS):
             with Progress(*columns, console=story.console) as progress:
@@ -142,9 +142,8 @@ def _scan(path: Path) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     first = Image.effect_noise(PAGE_PIXELS, 200)
     first.save(path, "PDF", quality=95, resolution=150)
-    others = (
-        Image.effect_noise(PAGE_PIXELS, 200) for _ in range(DOCUMENT_BYTES // path.stat().st_size)
-    )
+    more = round(DOCUMENT_BYTES / path.stat().st_size) - 1
+    others = (Image.effect_noise(PAGE_PIXELS, 200) for _ in range(more))
     first.save(path, "PDF", save_all=True, append_images=others, quality=95, resolution=150)
     return path
 
@@ -162,14 +161,12 @@ def _show(story: Story, database: Database, sent: UploadRecord) -> None:
     chunks = UploadStore(database).chunks(sent.id)
     went_out = sum(chunk.sent_bytes for chunk in chunks) + sent.bytes_in_vain
     table = Table("", "bytes", title="What the bad network cost")
-    table.add_row(
-        f"the document, {len(chunks)} chunks of {decimal(sent.chunk_size)}", f"{sent.size:,}"
-    )
+    table.add_row(f"the document, {len(chunks)} chunks of {sent.chunk_size:,}", f"{sent.size:,}")
     table.add_row("what the phone sent", f"{went_out:,}")
     table.add_row("sent more than once", f"{went_out - sent.size:,}")
-    again = sum(chunk.sent_bytes > chunk.length for chunk in chunks)
+    again = sum(-(-chunk.sent_bytes // chunk.length) - 1 for chunk in chunks)
     story.console.print(table)
     story.console.print(
-        f"{again} chunks went out more than once: a trouble costs what is under way, which are four"
-        " chunks at most."
+        f"{again} times a chunk went out again: each trouble costs the chunks under way, four at"
+        " most, and what is tried while it lasts."
     )
