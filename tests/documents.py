@@ -1,9 +1,12 @@
 """Documents for tests: good ones of each kind, and those that are not what they seem."""
 
+import bz2
 import io
+import lzma
 import struct
 import zipfile
-from collections.abc import Mapping
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 _DOCX = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
 _XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
@@ -20,6 +23,25 @@ def package(parts: Mapping[str, bytes | str], compression: int = zipfile.ZIP_DEF
     return out.getvalue()
 
 
+def lying_package(entries: Sequence[tuple[str, bytes, int, int]]) -> bytes:
+    """Zip parts that say of themselves what one likes: name, bytes as packed, method, size."""
+    parts, table = b"", b""
+    for name, packed, method, size in entries:
+        described = struct.pack(
+            "<5H3L2H",
+            *(20, 0, method, 0, 0x21, zlib.crc32(packed), len(packed), size, len(name), 0),
+        )
+        table += b"PK\x01\x02" + struct.pack("<H", 20) + described
+        table += struct.pack("<3H2L", 0, 0, 0, 0, len(parts)) + name.encode()
+        parts += b"PK\x03\x04" + described + name.encode() + packed
+    count = len(entries)
+    return parts + table + _end_of_zip(count, len(table), len(parts))
+
+
+def _end_of_zip(count: int, table: int, at: int) -> bytes:
+    return struct.pack("<4s4H2LH", b"PK\x05\x06", 0, 0, count, count, table, at, 0)
+
+
 def list_of_parts(main_type: str, main_part: str) -> str:
     return (
         '<?xml version="1.0" encoding="UTF-8" standalone="yes"?>'
@@ -32,14 +54,15 @@ def list_of_parts(main_type: str, main_part: str) -> str:
 def docx(
     main_type: str = f"{_DOCX}.main+xml",
     main_part: str = "word/document.xml",
-    others: Mapping[str, bytes] | None = None,
+    others: Mapping[str, bytes | str] | None = None,
+    compression: int = zipfile.ZIP_DEFLATED,
 ) -> bytes:
     parts: dict[str, bytes | str] = {
         "[Content_Types].xml": list_of_parts(main_type, main_part),
         "_rels/.rels": "<Relationships/>",
         main_part: "<w:document/>",
     }
-    return package(parts | dict(others or {}))
+    return package(parts | dict(others or {}), compression)
 
 
 def xlsx() -> bytes:
@@ -55,6 +78,61 @@ def big_docx(parts: int = 600) -> bytes:
     """Many parts, each harmless by itself: 600 MB in all."""
     content = bytes(1_000_000)
     return docx(others={f"word/media/image{number}.bmp": content for number in range(parts)})
+
+
+def docx_that_lists(*lines: str, encoding: str = "utf-8") -> bytes:
+    """A document with more lines in its list of parts."""
+    text = list_of_parts(f"{_DOCX}.main+xml", "word/document.xml")
+    text = text.replace("</Types>", "".join(lines) + "</Types>").replace("UTF-8", encoding)
+    return docx(others={"[Content_Types].xml": text.encode(encoding)})
+
+
+def zeros(megabytes: int, packed: Callable[[Iterator[bytes]], bytes]) -> bytes:
+    return packed(bytes(1024**2) for _ in range(megabytes))
+
+
+def deflated(pieces: Iterator[bytes]) -> bytes:
+    packer = zlib.compressobj(wbits=-15)
+    return b"".join(map(packer.compress, pieces)) + packer.flush()
+
+
+def badly_deflated(size: int) -> bytes:
+    """Pack bytes of 0xff in fixed codes, of nine bits each (RFC 1951, 3.2.6): nothing is worse."""
+    bits = "110" + "1" * 9 * size + "0" * 7
+    return int(bits[::-1], 2).to_bytes(-(-len(bits) // 8), "little")
+
+
+def bzip2ed(pieces: Iterator[bytes]) -> bytes:
+    packer = bz2.BZ2Compressor()
+    return b"".join(map(packer.compress, pieces)) + packer.flush()
+
+
+def lzmaed(pieces: Iterator[bytes]) -> bytes:
+    """Pack as zip does, with the properties in front (APPNOTE.TXT, 5.8.8)."""
+    filter_ = {"id": lzma.FILTER_LZMA1, "preset": 0, "dict_size": 1 << 16, "lc": 3, "lp": 0}
+    packer = lzma.LZMACompressor(lzma.FORMAT_RAW, filters=[filter_ | {"pb": 2}])
+    properties = struct.pack("<2BHBL", 9, 4, 5, 0x5D, 1 << 16)
+    return properties + b"".join(map(packer.compress, pieces)) + packer.flush()
+
+
+def docx_with(name: str, packed: bytes, method: int, size: int) -> bytes:
+    """A document with one part, new or instead of its own, that says of itself what one likes."""
+    with zipfile.ZipFile(io.BytesIO(docx(compression=zipfile.ZIP_STORED))) as good:
+        parts = {part: good.read(part) for part in good.namelist()}
+    honest = [(part, content, 0, len(content)) for part, content in parts.items() if part != name]
+    return lying_package([*honest, (name, packed, method, size)])
+
+
+def overlapping_docx(parts: int = 100) -> bytes:
+    """Parts that are all the same bytes of the file (Fifield, A better zip bomb, 2019)."""
+    content = zeros(1, deflated).ljust(10_000, b"\0")
+    many = docx_with("word/media/image1.bmp", content, zipfile.ZIP_DEFLATED, 1024**2)
+    at = many.index(b"PK\x01\x02")
+    table, end = many[at:-22], many[-22:]
+    last = table[table.rindex(b"PK\x01\x02") :]
+    table += last * parts
+    count = int.from_bytes(end[8:10], "little") + parts
+    return many[:at] + table + _end_of_zip(count, len(table), at)
 
 
 def encrypted_docx() -> bytes:
@@ -75,9 +153,7 @@ def zip_of_many(entries: int = 500_000) -> bytes:
         + number.to_bytes(3).hex()[:4].encode()
         for number in range(entries)
     )
-    count = min(entries, 0xFFFF)
-    end = struct.pack("<4s4H2LH", b"PK\x05\x06", 0, 0, count, count, len(directory), len(local), 0)
-    return local + directory + end
+    return local + directory + _end_of_zip(min(entries, 0xFFFF), len(directory), len(local))
 
 
 def compound(*streams: str, sectors_of_directory: int = 1) -> bytes:

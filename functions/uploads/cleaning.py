@@ -99,6 +99,7 @@ def _clean(work: Round, upload: Upload) -> None:
     if upload.state in {"aborted", "expired"}:
         withdraw(places.originals, places.published, upload.object_key)
     _transact(work, partial(cleaning_store.mark_cleaned, upload_id=upload.id))
+    work.done += 1
 
 
 def _remove_orphans(work: Round) -> None:
@@ -117,6 +118,7 @@ def _remove_orphans(work: Round) -> None:
 
 def _remove_orphan(work: Round, upload_id: UUID) -> None:
     staged_chunks.discard(work.places.staging, upload_id)
+    work.done += 1
 
 
 def _upload_id(folder: str) -> UUID | None:
@@ -140,6 +142,7 @@ def _give_parts_up(work: Round) -> None:
 
 def _give_up(work: Round, parts: UnfinishedParts) -> None:
     work.places.originals.abort_parts(parts.key, parts.multipart_id)
+    work.done += 1
 
 
 def _settle_never_sent(work: Round) -> None:
@@ -152,8 +155,10 @@ def _settle(work: Round, original: Original) -> None:
     is_photo = original.content_type in PHOTO_TYPES.values()
     if is_photo and places.originals.head(original.object_key) is not None:
         places.announce(original.object_key)
+        work.done += 1
     elif _transact(work, partial(cleaning_store.drop, media_id=original.id)):
         withdraw(places.originals, places.published, original.object_key)
+        work.done += 1
 
 
 def _finish_deletions(work: Round) -> None:
@@ -163,6 +168,7 @@ def _finish_deletions(work: Round) -> None:
 def _delete(work: Round, original: Original) -> None:
     withdraw(work.places.originals, work.places.published, original.object_key)
     _transact(work, partial(store.remove, media_id=original.id))
+    work.done += 1
 
 
 def _forget(work: Round) -> None:
@@ -206,10 +212,10 @@ def _each[T](work: Round, items: Iterable[T], clean: Callable[[Round, T], None])
     for item in items:
         if not _time_is_left():
             return
-        work.done += _attempt(work, str(item), partial(clean, work, item))
+        _attempt(work, str(item), partial(clean, work, item))
 
 
-def _attempt(work: Round, name: str, do: Callable[[], None]) -> bool:
+def _attempt(work: Round, name: str, do: Callable[[], None]) -> None:
     try:
         do()
     except (Unavailable, StorageError):
@@ -217,8 +223,6 @@ def _attempt(work: Round, name: str, do: Callable[[], None]) -> bool:
         if _time_is_left():
             work.errors += 1
             logger().exception("not cleaned up", extra={"what": name})
-        return False
-    return True
 
 
 def _time_is_left() -> bool:

@@ -15,6 +15,7 @@ from sqlalchemy import (
     Connection,
     Select,
     and_,
+    any_,
     delete,
     exists,
     func,
@@ -33,8 +34,12 @@ URLS_ARE_DEAD = timedelta(minutes=65)
 # Longer than a message may rest that failed (fieldgate.queues) or was being worked on when its run
 # was killed (template.yaml): whoever has one is not forgotten.
 FORGOTTEN = timedelta(minutes=20)
-# An upload ends within a day, and a photo in one request within an hour.
-NEVER_SENT = timedelta(hours=25)
+# 24 h, for which an Idempotency-Key brings another URL (and an upload in chunks lasts), 1 h, for
+# which that URL lives, and 1 h for a request that began in its last moment.
+NEVER_SENT = timedelta(hours=26)
+# A photo that is there is its owner's, and not given up. But where processing it fails again and
+# again, that is to be tried once a day, not with every round. (A try changes the row.)
+LEFT_ALONE = timedelta(days=1)
 HALF_DELETED = timedelta(hours=1)
 # Until then a phone that was away can ask what became of its upload.
 REMEMBERED = timedelta(days=7)
@@ -67,7 +72,7 @@ def expire(connection: Connection, batch: int) -> int:
     )
     expired = connection.execute(
         update(uploads)
-        .where(uploads.c.id.in_(overdue))
+        .where(_is_one_of(overdue))
         .values(state="expired", failure_reason=None, updated_at=func.now())
         .returning(uploads.c.media_id)
     )
@@ -122,7 +127,7 @@ def uncleaned(connection: Connection, upload_ids: Sequence[UUID]) -> set[UUID]:
 
 
 def never_sent(connection: Connection, after: UUID, batch: int) -> list[Original]:
-    """Return media that were announced long ago, and that nobody is sending."""
+    """Return media that were announced long ago, and that nobody sends or is trying to process."""
     statement = _originals().where(_is_stale_pending())
     return _medias(connection, _next(statement, media.c.id, after, batch))
 
@@ -149,13 +154,19 @@ def forget(connection: Connection, batch: int) -> int:
         .limit(batch)
         .with_for_update(skip_locked=True)
     )
-    deleted: Any = connection.execute(delete(uploads).where(uploads.c.id.in_(old)))
+    deleted: Any = connection.execute(delete(uploads).where(_is_one_of(old)))
     return int(deleted.rowcount)
+
+
+def _is_one_of(chosen: Select[tuple[UUID]]) -> ColumnElement[bool]:
+    """Say that an upload was chosen, in SQL: chosen once, and then looked up, not joined."""
+    return uploads.c.id == any_(func.array(chosen.scalar_subquery()))
 
 
 def _is_stale_pending() -> ColumnElement[bool]:
     on_its_way = exists().where(
         uploads.c.media_id == media.c.id,
+        uploads.c.cleaned_at.is_(None),
         uploads.c.state.in_(GOING_ON),
         uploads.c.refused.is_(False),
     )
@@ -163,6 +174,7 @@ def _is_stale_pending() -> ColumnElement[bool]:
         media.c.state == "pending",
         media.c.deleted_at.is_(None),
         media.c.created_at < func.now() - NEVER_SENT,
+        media.c.updated_at < func.now() - LEFT_ALONE,
         ~on_its_way,
     )
 

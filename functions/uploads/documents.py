@@ -1,17 +1,24 @@
 """Whether a file that was put together is of the kind it was announced as, by its content.
 
-What would be unpacked is never unpacked here: a package's table of contents says enough. Photos
-are looked at more closely where they are processed.
+Of a package only the list of its parts is unpacked: its table of contents says how large the others
+are. That the table lies is noticed where no packing could come to what it says, and nowhere else.
+Nor is looked at what is inside the parts (a zip or a document in a document, and bombs in there),
+nor at macros of the formats before packages (doc, xls). Photos are looked at more closely where
+they are processed.
 """
 
 import codecs
+import errno
+import io
 import re
 import struct
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from enum import StrEnum
 from typing import IO, cast
+from xml.parsers import expat
 
 from uploads.file_rules import DOCUMENT_TYPES, PHOTO_TYPES
 from uploads.photo_formats import content_type_of
@@ -42,8 +49,10 @@ MAX_TABLE_BYTES = 4 * 1024**2
 # More than people open; and zeros, which shrink most, come to 1,000 times what they are packed.
 MAX_UNPACKED_BYTES = 512 * 1024**2
 MAX_RATIO = 200
-# Small parts may shrink as they like.
+# Small parts may shrink as they like, as long as all of them together are small.
 RATIO_COUNTS_FROM_BYTES = 1024**2
+# Thousands of parts have their lines in so much.
+MAX_LIST_BYTES = 1024**2
 _PIECE_BYTES = 1024**2
 
 _PHOTO_HEAD_BYTES = 16
@@ -53,25 +62,27 @@ _ZIP_ENCRYPTED = 0x1
 # Word's streams, and Excel's since 1997 and before; what Office hides a file with a password in.
 _WORD, _EXCEL, _HIDDEN = ("WordDocument",), ("Workbook", "Book"), ("EncryptedPackage",)
 # What the list of a package's parts calls the main one (ECMA-376 part 1, 15.2), which tells it
-# from templates and from files with macros; and how that part's name begins.
-_LIST_OF_PARTS = "[Content_Types].xml"
+# from templates; and how that part's name begins. Names and types are compared in small letters.
+_LIST_OF_PARTS = "[content_types].xml"
 _WORD_PART = f"{DOCUMENT_TYPES['.docx']}.main+xml", "word/document"
 _EXCEL_PART = f"{DOCUMENT_TYPES['.xlsx']}.main+xml", "xl/workbook"
+# What is in the type of each part that may run macros; and how the part is called that holds them.
+_MACROS_TYPE, _MACROS_PART = "macroenabled", "vbaproject.bin"
 # No text has them; but tab, line and page ends, DOS's end of file, and terminals' escape.
 _CONTROLS = re.compile("[\x00-\x08\x0e-\x19\x1c-\x1f]")
 
-# Whatever the two libraries raise on broken files. The net is wide: a file that got through it
-# would be tried again for ever.
+# Whatever the libraries raise on broken files. The net is wide: a file that got through it would be
+# tried again for ever. MemoryError isn't in it: what they read is limited: the machine lacks it.
 _BROKEN = (
     ArithmeticError,
     AttributeError,
     EOFError,
     LookupError,
-    MemoryError,
     OSError,
     RuntimeError,
     TypeError,
     ValueError,
+    expat.ExpatError,
     struct.error,
     zipfile.BadZipFile,
     zlib.error,
@@ -83,16 +94,14 @@ def check_content(file: IO[bytes], content_type: str) -> None:
 
     Raises:
         ContentRefused: it isn't, or it would harm who opens it.
+        OSError, MemoryError: nothing is known of it; the machine failed.
 
     """
     file.seek(0)
     if content_type in PHOTO_TYPES.values():
         _check_photo(file, content_type)
-        return
-    try:
+    else:
         _CHECKS[content_type](file)
-    except _BROKEN as error:
-        raise ContentRefused(Reason.CORRUPT) from error
 
 
 def _check_photo(file: IO[bytes], content_type: str) -> None:
@@ -139,8 +148,9 @@ def _has_stream(file: IO[bytes], names: tuple[str, ...]) -> bool:
     is_compound = file.read(len(_OLE)) == _OLE
     if not is_compound:
         return False
-    compound = olefile.OleFileIO(cast("IO[bytes]", _Excerpt(file)))
-    return any(compound.exists(name) for name in names)
+    with _for_a_library(file) as excerpt:
+        compound = olefile.OleFileIO(cast("IO[bytes]", excerpt))
+        return any(compound.exists(name) for name in names)
 
 
 def _check_docx(file: IO[bytes]) -> None:
@@ -157,37 +167,133 @@ def _check_package(file: IO[bytes], main_type: str, main_part: str) -> None:
         file.seek(0)
         hidden = _has_stream(file, _HIDDEN)
         raise ContentRefused(Reason.ENCRYPTED if hidden else Reason.TYPE_MISMATCH)
-    with zipfile.ZipFile(cast("IO[bytes]", _Excerpt(file))) as package:
-        parts = package.infolist()
-        if any(part.flag_bits & _ZIP_ENCRYPTED for part in parts):
-            raise ContentRefused(Reason.ENCRYPTED)
-        if sum(part.file_size for part in parts) > MAX_UNPACKED_BYTES or any(map(_bursts, parts)):
-            raise ContentRefused(Reason.TOO_COMPLEX)
-        if not any(part.filename.startswith(main_part) for part in parts):
-            raise ContentRefused(Reason.TYPE_MISMATCH)
-        with package.open(_LIST_OF_PARTS) as list_of_parts:
-            if main_type.encode() not in list_of_parts.read(_PIECE_BYTES):
+    with _for_a_library(file) as excerpt:
+        with zipfile.ZipFile(cast("IO[bytes]", excerpt)) as package:
+            parts = package.infolist()
+            _check_table(parts, excerpt.length)
+            names = [part.filename.lower() for part in parts]
+            if not any(name.startswith(main_part) for name in names):
                 raise ContentRefused(Reason.TYPE_MISMATCH)
+            types = _types_in(_list_of_parts(package))
+        has_macros = any(name.endswith(_MACROS_PART) for name in names) or any(
+            _MACROS_TYPE in a_type for a_type in types
+        )
+        if main_type not in types or has_macros:
+            raise ContentRefused(Reason.TYPE_MISMATCH)
 
 
-def _bursts(part: zipfile.ZipInfo) -> bool:
-    shrunk_to = max(1, part.compress_size)
-    return part.file_size > RATIO_COUNTS_FROM_BYTES and part.file_size / shrunk_to > MAX_RATIO
+def _check_table(parts: Sequence[zipfile.ZipInfo], file_bytes: int) -> None:
+    if any(part.flag_bits & _ZIP_ENCRYPTED for part in parts):
+        raise ContentRefused(Reason.ENCRYPTED)
+    unpacked = sum(part.file_size for part in parts)
+    packed = sum(part.compress_size for part in parts)
+    # Parts that share their bytes, or end behind the file, come to more than it; and any ratio.
+    if packed > file_bytes or any(map(_is_impossible, parts)):
+        raise ContentRefused(Reason.CORRUPT)
+    bursts = any(_bursts(part.file_size, part.compress_size) for part in parts)
+    if unpacked > MAX_UNPACKED_BYTES or bursts or _bursts(unpacked, packed):
+        raise ContentRefused(Reason.TOO_COMPLEX)
+
+
+def _is_impossible(part: zipfile.ZipInfo) -> bool:
+    """Say whether a part is packed as none may be, or to more than its size can come to.
+
+    ECMA-376 part 2 ("ZIP Appnote.txt Clarifications") knows stored and deflated parts; of others
+    zipfile unpacks all when it is asked for a byte. Deflate at its worst takes nine bits a byte
+    (RFC 1951, 3.2.6), and a few bytes around them.
+    """
+    if part.compress_type == zipfile.ZIP_STORED:
+        return part.file_size != part.compress_size
+    most = part.file_size + part.file_size // 8 + 64
+    return part.compress_type != zipfile.ZIP_DEFLATED or part.compress_size > most
+
+
+def _bursts(unpacked: int, packed: int) -> bool:
+    return unpacked > RATIO_COUNTS_FROM_BYTES and unpacked > MAX_RATIO * packed
+
+
+def _list_of_parts(package: zipfile.ZipFile) -> bytes:
+    found = [part for part in package.infolist() if part.filename.lower() == _LIST_OF_PARTS]
+    # Of two, who knows which one a reader takes.
+    if len(found) != 1:
+        raise ContentRefused(Reason.CORRUPT)
+    if found[0].file_size > MAX_LIST_BYTES:
+        raise ContentRefused(Reason.TOO_COMPLEX)
+    with package.open(found[0]) as content:
+        # Told no length, it would unpack all that there is before it looks how much that should be.
+        return content.read(MAX_LIST_BYTES)
+
+
+def _types_in(list_of_parts: bytes) -> set[str]:
+    """Return the types that a list of parts tells, in small letters."""
+    types = set()
+
+    def element(_name: str, attributes: dict[str, str]) -> None:
+        types.add(attributes.get("ContentType", "").lower())
+
+    def document_type(*_: object) -> None:
+        # Packages have none, and it could define what it likes.
+        raise ContentRefused(Reason.CORRUPT)
+
+    parser = expat.ParserCreate()
+    parser.StartElementHandler = element
+    parser.StartDoctypeDeclHandler = document_type
+    parser.Parse(list_of_parts, True)
+    return types
+
+
+@contextmanager
+def _for_a_library(file: IO[bytes]) -> Iterator["_Excerpt"]:
+    """Have a library read a file, and take what it raises to be the file's fault, if it is."""
+    excerpt = _Excerpt(file)
+    try:
+        yield excerpt
+    except _Unreadable as unreadable:
+        raise unreadable.error from None
+    except _BROKEN as error:
+        raise ContentRefused(Reason.CORRUPT) from error
+
+
+class _Unreadable(Exception):
+    """The machine failed to read. Unlike an OSError, libraries don't take this for the file's."""
+
+    def __init__(self, error: OSError) -> None:
+        super().__init__(error)
+        self.error = error
 
 
 class _Excerpt:
-    """A file of which only so much is read in all, by libraries that would read all they find."""
+    """A file of which only so much is read in all, by libraries that would read all they find.
+
+    Seeking is arithmetic: they seek to wherever a file says, which fails for other reasons.
+    """
 
     closed = False
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
+        self.length = file.seek(0, io.SEEK_END)
+        self._at = 0
         self._left = MAX_TABLE_BYTES
-        self.seek, self.tell = file.seek, file.tell
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        at = (0, self._at, self.length)[whence] + offset
+        if at < 0:
+            raise OSError(errno.EINVAL, "before the beginning")
+        self._at = at
+        return at
+
+    def tell(self) -> int:
+        return self._at
 
     def read(self, size: int = -1) -> bytes:
         most = self._left + 1
-        found = self._file.read(most if size < 0 else min(size, most))
+        try:
+            self._file.seek(min(self._at, self.length))
+            found = self._file.read(most if size < 0 else min(size, most))
+        except OSError as error:
+            raise _Unreadable(error) from error
+        self._at += len(found)
         self._left -= len(found)
         if self._left < 0:
             raise ContentRefused(Reason.TOO_COMPLEX)

@@ -60,10 +60,15 @@ def upgrade() -> None:
     op.create_index(
         "ix_uploads_uncleaned",
         "uploads",
-        ["expires_at"],
+        ["id"],
         postgresql_where=sa.text("cleaned_at IS NULL"),
     )
-    op.create_index("ix_uploads_cleaned_at", "uploads", ["cleaned_at"])
+    op.create_index(
+        "ix_uploads_cleaned_at",
+        "uploads",
+        ["cleaned_at"],
+        postgresql_where=sa.text("cleaned_at IS NOT NULL"),
+    )
     op.create_index(
         "ix_media_pending",
         "media",

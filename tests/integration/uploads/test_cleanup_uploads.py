@@ -13,13 +13,14 @@ from typing import Any, override
 from uuid import UUID, uuid4
 
 import pytest
-from sqlalchemy import func, select, text
+from sqlalchemy import func, select, text, update
 
 from fieldgate import deadline
 from fieldgate.db.engine import Database
-from fieldgate.db.tables import change_log, uploads
+from fieldgate.db.tables import change_log, media, uploads
 from fieldgate.db.url import parse_url
 from fieldgate.errors import Unavailable
+from fieldgate.http import idempotency
 from fieldgate.schedules import RESERVE_SECONDS
 from fieldgate.storage import StorageError
 from fieldgate.storage.s3 import S3Storage
@@ -28,12 +29,20 @@ from tests.support.assembly import MIB, Life, Yard, some_text
 from tests.support.gateway import LambdaContext
 from tests.support.log import Log
 from tests.support.racing import race
-from tests.support.s3 import ORIGINALS, STAGING, LocalS3
+from tests.support.s3 import MEDIA, ORIGINALS, STAGING, LocalS3
 from tests.support.sender import Sender
 from tests.support.sqs import LocalSqs
-from uploads import assemble_upload, assembling, cleaning, cleaning_store, cleanup_uploads
+from uploads import (
+    assemble_upload,
+    assembling,
+    cleaning,
+    cleaning_store,
+    cleanup_uploads,
+    presigning,
+)
 from uploads.assembling import assemble
 from uploads.cleaning import clean_up
+from uploads.processing import process_upload
 from uploads.upload_store import Upload
 
 KIB = 1024
@@ -272,10 +281,29 @@ def test_parts_that_were_begun_hours_ago_are_given_up(yard: Yard, s3: LocalS3) -
 # 6. What was announced and never sent
 
 
+def before(**time: float) -> dict[str, Any]:
+    then = func.now() - timedelta(**time)
+    return {"created_at": then, "updated_at": then}
+
+
+NEVER_SENT = before(hours=26, minutes=1)
+
+
+def backdate(yard: Yard, upload: Upload, **values: Any) -> None:
+    """Change a media past the trigger that notes when it was changed."""
+
+    def change(connection: Any) -> None:
+        connection.execute(text("ALTER TABLE media DISABLE TRIGGER touch_updated_at"))
+        connection.execute(update(media).where(media.c.id == upload.media_id).values(values))
+        connection.execute(text("ALTER TABLE media ENABLE ALWAYS TRIGGER touch_updated_at"))
+
+    yard.database.transact(change)
+
+
 def announce(yard: Yard, filename: str, **values: Any) -> Upload:
     """A media that is to come in one request: no upload has it."""
     upload = yard.begin(TEXT, filename=filename)
-    yard.change_media(upload, **({"created_at": func.now() - timedelta(hours=26)} | values))
+    backdate(yard, upload, **(NEVER_SENT | values))
     yard.forget(upload)
     return upload
 
@@ -302,15 +330,82 @@ def test_a_photo_whose_upload_is_complete_and_that_nobody_processed_is_announced
     upload = yard.send(photos.small_jpeg(), filename="leaf.jpg")
     yard.assemble(upload)
     yard.announced.clear()
-    yard.change_media(upload, created_at=func.now() - timedelta(hours=26))
+    backdate(yard, upload, **NEVER_SENT)
     assert clean(yard) == {"settle_never_sent": 1}
     assert yard.announced == [upload.object_key]
+
+
+def test_a_photo_that_cannot_be_processed_is_announced_once_a_day(yard: Yard, s3: LocalS3) -> None:
+    content = photos.small_jpeg()
+    upload = announce(yard, "leaf.jpg", size=len(content))
+    yard.originals.put(
+        upload.object_key, content, content_type="image/jpeg", cache_control="private"
+    )
+
+    class Defect(S3Storage):
+        @override
+        def put(self, *_: Any, **__: Any) -> None:
+            raise ZeroDivisionError
+
+    def try_it() -> None:
+        places = yard.database, yard.originals, Defect(s3.place(MEDIA), s3.credentials)
+        with pytest.raises(ZeroDivisionError):
+            process_upload(*places, upload.object_key)
+
+    assert clean(yard) == {"settle_never_sent": 1}
+    try_it()
+    assert clean(yard) == {}
+    backdate(yard, upload, updated_at=func.now() - timedelta(hours=23))
+    assert clean(yard) == {}
+    backdate(yard, upload, updated_at=func.now() - timedelta(hours=25))
+    assert clean(yard) == {"settle_never_sent": 1}
+    assert yard.announced == [upload.object_key] * 2
+    yard.process(upload)
+    assert yard.media_by_id(upload.media_id)["state"] == "ready"
+
+
+def test_a_photo_that_could_not_be_announced_is_in_the_next_round(yard: Yard) -> None:
+    upload = announce(yard, "leaf.jpg")
+    yard.originals.put(
+        upload.object_key, photos.small_jpeg(), content_type="image/jpeg", cache_control="private"
+    )
+
+    def refuse(_key: str) -> None:
+        raise Unavailable("on purpose")
+
+    with pytest.raises(Unavailable):
+        clean(yard, announce=refuse)
+    assert clean(yard) == {"settle_never_sent": 1}
+
+
+def test_what_begins_to_be_processed_while_it_is_looked_at_is_left_alone(
+    yard: Yard, s3: LocalS3
+) -> None:
+    """Sent too late for the look into storage, and in time for all else."""
+    upload = announce(yard, "leaf.jpg")
+
+    class Before(S3Storage):
+        @override
+        def head(self, key: str) -> Any:
+            found = super().head(key)
+            yard.change_media(upload, state="processing")
+            return found
+
+    originals = Before(s3.place(ORIGINALS), s3.credentials)
+    assert clean(yard, originals=originals) == {}
+    assert yard.media_by_id(upload.media_id)["state"] == "processing"
+
+
+def test_what_counts_as_never_sent_cannot_be_on_its_way() -> None:
+    """With the last moment of its key, the last URL; with the last of that, the last request."""
+    last_request = idempotency.LIFETIME + presigning.URL_LIFETIME
+    assert last_request + timedelta(minutes=30) < cleaning_store.NEVER_SENT
 
 
 @pytest.mark.parametrize(
     "values",
     [
-        {"created_at": func.now() - timedelta(hours=24)},
+        before(hours=25, minutes=30),
         {"state": "stored"},
         {"state": "processing"},
         {"deleted_at": func.now()},
