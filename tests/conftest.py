@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from pg8000 import dbapi
@@ -23,6 +24,10 @@ from local.postgres import PostgresServer, start_postgres
 from local.valkey import ValkeyServer, start_valkey
 from tests.support.log import Log, recorded_log
 from tests.support.ports import free_port
+
+if TYPE_CHECKING:  # moto takes a second to load, and most tests need none of it
+    from tests.support.s3 import LocalS3
+    from tests.support.sqs import LocalSqs
 
 TEMPLATE = "migrated_template"
 MEMORY_BYTES = 1 << 30
@@ -137,6 +142,34 @@ def live_database(environment: pytest.MonkeyPatch, database_url: str) -> Iterato
     environment.setenv("DATABASE_URL", database_url)
     yield engine.database()
     engine.database().close()
+
+
+@pytest.fixture(scope="package")
+def s3_server() -> "Iterator[LocalS3]":
+    from tests.support.s3 import run_s3
+
+    with run_s3() as s3:
+        yield s3
+
+
+@pytest.fixture
+def s3(s3_server: "LocalS3", monkeypatch: pytest.MonkeyPatch) -> "LocalS3":
+    """The gate before empty buckets; a call that fails is not tried again, which would wait."""
+    s3_server.reset()
+    monkeypatch.setattr("fieldgate.storage.s3_client.ATTEMPTS", 1)
+    return s3_server
+
+
+@pytest.fixture
+def sqs(environment: pytest.MonkeyPatch) -> "Iterator[LocalSqs]":
+    """Queues, both of one name: the assembler's and the image function's."""
+    from tests.support.sqs import run_sqs
+
+    with run_sqs() as server:
+        environment.setenv("AWS_ENDPOINT_URL_SQS", server.endpoint)
+        environment.setenv("ASSEMBLY_QUEUE_URL", server.url)
+        environment.setenv("MEDIA_QUEUE_URL", server.url)
+        yield server
 
 
 def empty_valkey(url: str) -> None:

@@ -1,8 +1,10 @@
 """The command line where it needs no server: arguments, addresses, a memory that can't be used."""
 
 import getpass
+import io
 import os
 import socket
+import sys
 from pathlib import Path
 
 import pytest
@@ -153,15 +155,18 @@ def test_behind_a_captive_portal_files_are_kept(
         signed_in_at(captive.url, home)
 
         assert cli.main(["--server", captive.url, "upload", str(path)]) == ExitCode.NO_NETWORK
-        assert "login page" in capsys.readouterr().out
+        said = capsys.readouterr().out
+        assert "login page" in said
+        assert "large uploads" not in said
         assert cli.main(["--server", captive.url, "status"]) == ExitCode.DONE
         assert "0% there" in capsys.readouterr().out
         assert [asked for asked in captive.asked if "generate_204" not in asked] == []
 
 
 def test_status_is_told_also_where_the_server_does_not_say_who_is_signed_in(
-    capsys: pytest.CaptureFixture[str], home: Path
+    capsys: pytest.CaptureFixture[str], home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("fieldgate_client.policy.Backoff.pause", lambda *_: 0.0)
     with portal_in_a_thread(NO_CONTENT, REDIRECT) as strange:
         signed_in_at(strange.url, home)
 
@@ -171,16 +176,41 @@ def test_status_is_told_also_where_the_server_does_not_say_who_is_signed_in(
         assert "Queue      0 to send" in said
 
 
+class Keyboard(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
 def test_ctrl_c_is_told_without_a_traceback(
     capsys: pytest.CaptureFixture[str], nowhere: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def pressed(prompt: str) -> str:
         raise KeyboardInterrupt
 
+    monkeypatch.setattr(sys, "stdin", Keyboard())
     monkeypatch.setattr(getpass, "getpass", pressed)
 
     assert cli.main(["--server", nowhere, "login", "0711000009"]) == ExitCode.STOPPED
     assert capsys.readouterr().err == "Stopped.\n"
+
+
+def test_a_password_may_come_through_a_pipe(
+    capsys: pytest.CaptureFixture[str], nowhere: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fieldgate_client.policy.Backoff.pause", lambda *_: 0.0)
+    monkeypatch.setattr(sys, "stdin", io.StringIO("maize & beans\n"))
+
+    assert cli.main(["--server", nowhere, "login", "0711000009"]) == ExitCode.NO_NETWORK
+    assert capsys.readouterr().err == f"{nowhere} can't be reached: no connection\n"
+
+
+def test_an_empty_pipe_is_nobody_who_answers(
+    capsys: pytest.CaptureFixture[str], nowhere: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO())
+
+    assert cli.main(["--server", nowhere, "login", "0711000009"]) == ExitCode.REFUSED
+    assert "nobody to answer" in capsys.readouterr().err
 
 
 def signed_in_at(server: str, home: Path) -> None:

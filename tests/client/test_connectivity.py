@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from fieldgate_client.addresses import is_loopback, is_open_to_all
 from fieldgate_client.captive_portal import Reach
 from fieldgate_client.connectivity import (
     FALLBACK_HOSTS,
@@ -17,7 +18,6 @@ from fieldgate_client.connectivity import (
     Connectivity,
     Probes,
     State,
-    is_loopback,
     network_towards,
 )
 from fieldgate_client.network import NetworkType
@@ -396,6 +396,14 @@ def test_for_a_server_on_this_machine_nobody_else_is_asked(host: str) -> None:
 @pytest.mark.parametrize("host", ["localhost.example.org", "128.0.0.1", "::2", "example.org", ""])
 def test_what_is_not_this_machine(host: str) -> None:
     assert not is_loopback(host)
+
+
+def test_what_everybody_on_the_way_can_read() -> None:
+    assert is_open_to_all("http://192.0.2.1/x")
+    assert is_open_to_all("HTTP://storage.example.org")
+    assert not is_open_to_all("http://[::1]:9000/x")
+    assert not is_open_to_all("http://localhost/x")
+    assert not is_open_to_all("https://storage.example.org")
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])

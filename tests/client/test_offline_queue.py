@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import sqlite3
 from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -26,12 +27,20 @@ from fieldgate_client.errors import (
     UploadPaused,
 )
 from fieldgate_client.network import NetworkType
-from fieldgate_client.offline_queue import LOCK, MAY_BE_DONE, Drained, OfflineQueue, Watcher
+from fieldgate_client.offline_queue import (
+    LOCK,
+    MAX_PAUSE_SECONDS,
+    MAY_BE_DONE,
+    Drained,
+    OfflineQueue,
+    Watcher,
+)
 from fieldgate_client.outbox import Entry
 from fieldgate_client.process_lock import process_lock
 from fieldgate_client.progress import Progress
 from fieldgate_client.tokens import Tokens, TokenStore
-from fieldgate_client.upload_store import UploadRecord, UploadStore
+from fieldgate_client.upload_record import UploadRecord
+from fieldgate_client.upload_store import UploadStore
 from tests.client.fake_api import SERVER, TOKENS, FakeApi, Fault, lost, says, unreachable
 from tests.client.portal import Answers
 
@@ -47,7 +56,7 @@ class Uploads:
 
     store: UploadStore
     user_id: str = TOKENS.user_id
-    ends: dict[str, list[ClientError]] = field(default_factory=dict)
+    ends: dict[str, list[BaseException]] = field(default_factory=dict)
     ran: list[str] = field(default_factory=list)
     given_up: list[str] = field(default_factory=list)
     offline: bool = False
@@ -462,6 +471,50 @@ def test_a_file_that_is_gone_or_refused_is_set_aside(with_phone: Tell, error: Cl
     with_phone(story)
 
 
+@pytest.mark.parametrize(
+    "error", [KeyError("backoff"), TypeError("no"), MemoryError(), RecursionError("deep")]
+)
+def test_what_fails_unexpectedly_is_set_aside_and_the_next_goes_on(
+    with_phone: Tell, error: Exception
+) -> None:
+    async def story(phone: Phone) -> None:
+        await phone.queue.add_upload(Path("leaf.pdf"), "farmers")
+        phone.queue.add_request("POST", "/next")
+        phone.uploads.ends["leaf.pdf"] = [error]
+        assert await phone.queue.drain() == Drained(sent=1, set_aside=1)
+        assert phone.reasons == {
+            "leaf.pdf": f"Unexpected: {type(error).__name__}: {error}".removesuffix(": ")
+        }
+
+    with_phone(story)
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left"), sqlite3.OperationalError("full")])
+def test_this_machines_own_trouble_is_no_entrys(with_phone: Tell, error: Exception) -> None:
+    async def story(phone: Phone) -> None:
+        await phone.queue.add_upload(Path("leaf.pdf"), "farmers")
+        phone.uploads.ends["leaf.pdf"] = [error]
+        with pytest.raises(type(error)):
+            await phone.queue.drain()
+        assert phone.waiting == ["leaf.pdf"]
+
+    with_phone(story)
+
+
+@pytest.mark.parametrize("error", [asyncio.CancelledError(), KeyboardInterrupt()])
+def test_what_ends_the_program_is_not_held_up_by_the_queue(
+    with_phone: Tell, error: BaseException
+) -> None:
+    async def story(phone: Phone) -> None:
+        await phone.queue.add_upload(Path("leaf.pdf"), "farmers")
+        phone.uploads.ends["leaf.pdf"] = [error]
+        with pytest.raises(type(error)):
+            await phone.queue.drain()
+        assert phone.waiting == ["leaf.pdf"]
+
+    with_phone(story)
+
+
 def test_a_file_that_is_added_again_keeps_its_place_and_is_tried_again(with_phone: Tell) -> None:
     async def story(phone: Phone) -> None:
         entry = await phone.queue.add_upload(Path("leaf.pdf"), "farmers")
@@ -612,6 +665,58 @@ class TestDrainWhenOnline:
             assert [str(error) for error in watcher.waited_for] == [
                 "429 RATE_LIMITED: The server says 429."
             ]
+
+        with_phone(story)
+
+    @pytest.mark.parametrize("year", ["31536000", "9" * 400, "9" * 300])
+    def test_nobody_waits_for_a_year(self, with_phone: Tell, year: str) -> None:
+        async def story(phone: Phone) -> None:
+            connectivity = _connectivity(Answers({"http://api.test/generate_204": 204}))
+            await connectivity.check()
+            phone.queue.add_request("POST", "/first")
+            phone.server.faults = [says(503, "UNAVAILABLE", Retry_After=year)] * 4
+            queue = OfflineQueue(
+                phone.database, phone.api, phone.uploads, sleep=(pauses := Pauses()).wait
+            )
+            assert await queue.drain_when_online(connectivity) == Drained(sent=1)
+            assert 0 < max(pauses.seconds) <= MAX_PAUSE_SECONDS
+
+        with_phone(story)
+
+    def test_a_server_that_is_away_for_days_is_still_asked(self, with_phone: Tell) -> None:
+        async def story(phone: Phone) -> None:
+            connectivity = _connectivity(Answers({"http://api.test/generate_204": 204}))
+            await connectivity.check()
+            await phone.queue.add_upload(Path("leaf.pdf"), "farmers")
+            # So often that 2 to the power of it is more than a float can hold.
+            phone.uploads.ends["leaf.pdf"] = [NetworkError("away")] * 1100
+            queue = OfflineQueue(
+                phone.database, phone.api, phone.uploads, sleep=(pauses := Pauses()).wait
+            )
+            assert await queue.drain_when_online(connectivity) == Drained(sent=1)
+            assert pauses.seconds[-1] == 60
+
+        with_phone(story)
+
+    def test_who_cancels_does_not_wait_for_the_pause(self, with_phone: Tell) -> None:
+        async def story(phone: Phone) -> None:
+            connectivity = _connectivity(Answers({"http://api.test/generate_204": 204}))
+            await connectivity.check()
+            phone.queue.add_request("POST", "/first")
+            phone.server.faults = [says(503, "UNAVAILABLE", Retry_After="31536000")]
+            queue = OfflineQueue(phone.database, phone.api, phone.uploads)
+            waits = asyncio.Event()
+
+            class Waits(Watcher):
+                def waiting(self, error: ClientError) -> None:
+                    waits.set()
+
+            draining = asyncio.create_task(queue.drain_when_online(connectivity, Waits()))
+            await waits.wait()
+            draining.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await draining
+            assert phone.waiting == ["POST /first"]
 
         with_phone(story)
 

@@ -6,28 +6,17 @@ from datetime import timedelta
 from pathlib import Path
 
 from fieldgate_client.commands import ExitCode
+from fieldgate_client.connectivity import FALLBACK_PROBES
+from fieldgate_client.database import SCHEMA
 from fieldgate_client.network import NetworkType
 from fieldgate_client.policy import Backoff
+from fieldgate_client.upload_record import OVER
 
 README = (Path(__file__).parents[2] / "clients/python/README.md").read_text()
 ROW = re.compile(r"^\| `(\w+)\.([\w.]+)` \| ([\d,.]+)", re.MULTILINE)
 NUMBER = re.compile(r"[A-Z][A-Z_]+")
-MODULES = [
-    "api",
-    "captive_portal",
-    "chunk_sending",
-    "connectivity",
-    "database",
-    "local_file",
-    "offline_queue",
-    "policy",
-    "progress",
-    "resolver",
-    "signed_urls",
-    "upload_run",
-    "upload_store",
-    "uploads",
-]
+CLIENT = Path(__file__).parents[2] / "clients/python/src/fieldgate_client"
+MODULES = sorted(path.stem for path in CLIENT.glob("*.py") if path.stem != "__init__")
 # Not for tuning: they mean what they are.
 NAMES = {
     "database.FILE_MODE",
@@ -81,13 +70,34 @@ def test_every_exit_code_is_told() -> None:
 
 
 def test_every_module_is_told_of() -> None:
-    folder = Path(__file__).parents[2] / "clients/python/src/fieldgate_client"
-    modules = {path.stem for path in folder.glob("*.py")} - {"__init__"}
-
-    assert {name for name in modules if f"`{name}`" not in README} == set()
+    assert {name for name in MODULES if f"`{name}`" not in README} == set()
 
 
 def test_its_links_lead_somewhere() -> None:
     folder = Path(__file__).parents[2] / "clients/python"
     for link in re.findall(r"\]\(([^)#]+)", README):
         assert (folder / link).exists(), link
+
+
+def test_the_public_probes_are_told() -> None:
+    for url in FALLBACK_PROBES:
+        assert f"`{url}`" in README
+
+
+def drawn(diagram: str, edge: str) -> set[tuple[str, str]]:
+    """Return the edges of a diagram, the first of those that begin so."""
+    drawing = README.partition(f"```mermaid\n{diagram}\n")[2].partition("```")[0]
+    return set(re.findall(edge, drawing, re.MULTILINE))
+
+
+def test_the_states_of_an_upload_are_those_that_are_drawn() -> None:
+    edges = drawn("stateDiagram-v2", r"^ +(\w+) --> (\w+)")
+    states = {state for edge in edges for state in edge}
+
+    (check,) = re.findall(r"state IN \(([^)]+)\)", SCHEMA[0][1])
+    assert states == set(re.findall(r"'(\w+)'", check))
+    for state in OVER:
+        assert {to for start, to in edges if start == state} == set(), state
+    # Given up at any time, a run of any process ends: at the server, or before that knew of it.
+    for state in states - {"added", "cancelling", *OVER}:
+        assert (state, "cancelling") in edges, state

@@ -39,6 +39,24 @@ from tests.support.sender import CHUNK
 type Trouble = Callable[[httpx.Request], Awaitable[httpx.Response | None]]
 
 
+def retold(path_ends: str, change: Callable[[dict[str, Any]], None]) -> Trouble:
+    """Have the server do what it is asked, and `change` what it says of that."""
+
+    async def trouble(request: httpx.Request) -> httpx.Response | None:
+        if not request.url.path.endswith(path_ends):
+            return None
+        async with httpx.AsyncClient(verify=False) as client:
+            content = await request.aread()
+            answer = await client.request(
+                request.method, request.url, headers=request.headers, content=content
+            )
+        said = answer.json()
+        change(said["data"])
+        return httpx.Response(answer.status_code, json=said)
+
+    return trouble
+
+
 class Killed(BaseException):
     """The process is gone. Nothing may catch it."""
 

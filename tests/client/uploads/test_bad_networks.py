@@ -6,16 +6,16 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
 from fieldgate_client.errors import NetworkError, UploadFailed
-from fieldgate_client.policy import Policy
 from fieldgate_client.progress import Progress
 from fieldgate_client.uploads import PendingUpload, UploadManager
 from local.faults import FaultMode
-from tests.support.phone import Field, Phone, Trouble
+from tests.support.phone import Field, Phone, Trouble, retold
 from tests.support.sender import CHUNK, some_bytes
 
 ROOT = Path(__file__).parents[3]
@@ -106,8 +106,10 @@ def test_a_chunk_that_takes_too_long_is_cut_and_sent_again(field: Field) -> None
     async def hang(_: httpx.Request) -> None:
         await asyncio.Event().wait()
 
-    policy = Policy(part_timeout_seconds=1)
-    phone = field.phone(trouble=on({2}, hang), options={"policy": policy})
+    def hurry(created: dict[str, Any]) -> None:
+        created["policy"]["partTimeoutSeconds"] = 1
+
+    phone = field.phone(trouble=on({2}, hang), api_trouble=retold("/uploads", hurry))
     finished = phone.upload(phone.write(CONTENT))
 
     assert phone.arrived(finished) == CONTENT

@@ -1,16 +1,17 @@
 """`fieldgate` as people type it, against the real functions, storage and assembler."""
 
 import builtins
-import getpass
 import os
 import pty
 import select
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -19,6 +20,9 @@ from fieldgate_client import cli, commands, upload_run
 from fieldgate_client.commands import ExitCode
 from fieldgate_client.database import Database
 from fieldgate_client.network import NetworkType
+from fieldgate_client.offline_queue import LOCK, Drained, OfflineQueue
+from fieldgate_client.outbox import Outbox
+from fieldgate_client.process_lock import process_lock
 from fieldgate_client.tokens import TokenStore
 from identity.passwords import hash_password
 from tests.support.one_time_codes import code_of, rows
@@ -75,10 +79,25 @@ class Terminal:
         path.write_bytes(content)
         return str(path)
 
-    def answer(self, prompt: str) -> str:
-        if not self.answers:
-            raise EOFError
-        return self.answers.pop(0)
+    def readline(self, size: int = -1) -> str:
+        """Answer what is asked, as standard input does when it is a pipe."""
+        return f"{self.answers.pop(0)}\n" if self.answers else ""
+
+    def isatty(self) -> bool:
+        return False
+
+    def media_of(self, path: str) -> str:
+        """Return the media that the last upload of a file has become, as `Sent:` is to say."""
+        with Database(self.home / "client.db") as database:
+            known = database.rows(
+                "SELECT media_id FROM uploads WHERE path = ? AND state = 'completed'"
+                " ORDER BY rowid DESC",
+                [path],
+            )
+        return str(known[0]["media_id"])
+
+    def sent(self, *paths: str) -> str:
+        return "".join(f"Sent: {path} (media {self.media_of(path)})\n" for path in paths)
 
     def assert_no_secret_in(self, text: str) -> None:
         assert PASSWORD not in text
@@ -100,8 +119,7 @@ def terminal(
     here = Terminal(field, tmp_path / "home", capsys)
     monkeypatch.setenv("FIELDGATE_URL", field.server.url)
     monkeypatch.setenv("FIELDGATE_HOME", str(here.home))
-    monkeypatch.setattr(getpass, "getpass", here.answer)
-    monkeypatch.setattr(builtins, "input", lambda: here.answer(""))
+    monkeypatch.setattr(sys, "stdin", here)
     # The assembler has done its work before the next request comes.
     monkeypatch.setattr(upload_run, "POLL_FIRST_SECONDS", 0.0)
     return here
@@ -175,7 +193,7 @@ def test_files_are_sent_in_turn(terminal: Terminal) -> None:
 
     ran = terminal.type("upload", "--folder", "farmers", first, second)
 
-    assert ran == Ran(ExitCode.DONE, f"Sent: {first}\nSent: {second}\n", "")
+    assert ran == Ran(ExitCode.DONE, terminal.sent(first, second), "")
     stored = terminal.place.s3.stored(ORIGINALS)
     assert sorted(map(len, stored.values())) == [10, 600_000]
     assert terminal.type("upload").out == "Nothing waits to be sent.\n"
@@ -187,11 +205,12 @@ def test_the_same_command_again_sends_only_what_did_not_arrive(terminal: Termina
     terminal.type("upload", first)
     second = terminal.write("second.txt")
 
-    assert terminal.type("upload", first, second).out == f"Sent before: {first}\nSent: {second}\n"
-    assert terminal.type("upload", "--again", first).out == f"Sent: {first}\n"
-    assert terminal.type("upload", "--folder", "clients", first).out == f"Sent: {first}\n"
+    ran = terminal.type("upload", first, second)
+    assert ran.out == f"Sent before: {first}\n{terminal.sent(second)}"
+    assert terminal.type("upload", "--again", first).out == terminal.sent(first)
+    assert terminal.type("upload", "--folder", "clients", first).out == terminal.sent(first)
     Path(first).write_bytes(b"some other text")
-    assert terminal.type("upload", first).out == f"Sent: {first}\n"
+    assert terminal.type("upload", first).out == terminal.sent(first)
     assert len(terminal.place.s3.stored(ORIGINALS)) == 5
 
 
@@ -202,7 +221,8 @@ def test_a_file_that_is_refused_is_set_aside_and_the_next_is_sent(terminal: Term
     ran = terminal.type("upload", refused, sent)
 
     assert ran.code == ExitCode.REFUSED
-    assert f"Set aside: {refused}: " in ran.out
+    assert f"Set aside (1): {refused}: UNSUPPORTED_MEDIA_TYPE: " in ran.out
+    assert "The file itself was refused; to forget: fieldgate drop 1\n" in ran.out
     assert f"Sent: {sent}" in ran.out
     status = terminal.type("status")
     assert "0 to send, 1 set aside" in status.out
@@ -234,11 +254,13 @@ def test_without_a_network_files_are_kept_and_sent_later(
         assert ran.code == ExitCode.NO_NETWORK
         assert "1 kept; to send: fieldgate upload" in ran.out
         status = terminal.type("status")
-        assert "Network    offline" in status.out
+        assert "Network    offline (none)\n" in status.out
+        assert "Signed in  Grower One\n" in status.out
         assert "1 to send, 0 set aside" in status.out
         assert len(terminal.place.server.requests) == asked
 
-    assert terminal.type("upload") == Ran(ExitCode.DONE, f"Sent: {path}\n", "")
+    ran = terminal.type("upload")
+    assert ran == Ran(ExitCode.DONE, terminal.sent(path), "")
 
 
 def test_an_upload_that_was_cut_off_before_it_was_in_the_queue_is_sent_too(
@@ -252,7 +274,8 @@ def test_an_upload_that_was_cut_off_before_it_was_in_the_queue_is_sent_too(
     with Database(terminal.home / "client.db") as database:
         database.rows("DELETE FROM outbox")
 
-    assert terminal.type("upload") == Ran(ExitCode.DONE, f"Sent: {path}\n", "")
+    ran = terminal.type("upload")
+    assert ran == Ran(ExitCode.DONE, terminal.sent(path), "")
 
 
 def test_a_cellular_network_asks_for_caution(
@@ -282,20 +305,135 @@ def test_status_tells_who_is_signed_in_the_network_and_what_waits(terminal: Term
     ]
 
 
-def test_what_was_set_aside_can_be_sent_again_or_dropped(terminal: Terminal) -> None:
+REFUSALS = {
+    "an empty file": (
+        "empty.txt",
+        b"",
+        "VALIDATION_ERROR: The file is not valid: size must be at least 1 byte.",
+    ),
+    "two extensions": (
+        "photo.jpg.txt",
+        b"text",
+        "VALIDATION_ERROR: The file is not valid: filename has two extensions.",
+    ),
+    "a program": ("setup.exe", b"MZ", "UNSUPPORTED_MEDIA_TYPE: These kinds of files are taken: "),
+    "not what it says": (
+        "contract.pdf",
+        b"<html>",
+        "TYPE_MISMATCH: Its content is of another kind than its name says.",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REFUSALS)
+def test_why_a_file_is_refused_is_said_each_time(terminal: Terminal, case: str) -> None:
+    name, content, why = REFUSALS[case]
+    terminal.sign_in()
+    path = terminal.write(name, content)
+
+    for command in (["upload", path], ["retry", "1"], ["upload"]):
+        ran = terminal.type(*command)
+        assert ran.code == ExitCode.REFUSED
+        assert f"Set aside (1): {path}: {why}" in ran.out
+        assert ran.out.endswith("The file itself was refused; to forget: fieldgate drop 1\n")
+    status = terminal.type("status")
+    assert why in status.out
+    assert "fieldgate drop 1" in status.out
+
+
+def test_what_was_set_aside_can_be_dropped(terminal: Terminal) -> None:
     terminal.sign_in()
     path = terminal.write("setup.exe")
     terminal.type("upload", path)
 
-    again = terminal.type("retry", "1")
-    assert again.code == ExitCode.REFUSED
-    assert f"Set aside: {path}" in again.out
-    assert terminal.type("drop", "1") == Ran(ExitCode.DONE, "", "")
+    assert terminal.type("drop", "1") == Ran(ExitCode.DONE, f"Given up: {path}\n", "")
     assert "0 to send, 0 set aside" in terminal.type("status").out
     for command in ("retry", "drop"):
         ran = terminal.type(command, "1")
         assert ran.code == ExitCode.REFUSED
         assert "There is no entry 1" in ran.out
+
+
+def test_dropped_after_it_arrived_it_is_not_called_given_up(
+    terminal: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    terminal.sign_in()
+    path = terminal.write("notes.txt")
+    terminal.type("upload", path)
+    with Database(terminal.home / "client.db") as database:
+        # Killed between the last answer and the deletion of the entry.
+        (upload,) = database.rows("SELECT id FROM uploads")
+        entry = Outbox(database).add_upload(upload["id"], datetime.now(UTC))
+
+    ran = terminal.type("drop", str(entry))
+
+    assert ran == Ran(ExitCode.DONE, f"It had arrived before. {terminal.sent(path)}", "")
+
+
+@pytest.fixture
+def broken_storage(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Storage that cuts every connection, and a client that doesn't wait between its tries."""
+    with monkeypatch.context() as broken:
+        broken.setattr("fieldgate_client.policy.Backoff.pause", lambda *_: 0.0)
+        terminal.place.s3.faults.set("s3", "cut", 60)
+        yield
+    terminal.place.s3.faults.set("s3", "cut", 0)
+
+
+def set_aside_by_broken_storage(terminal: Terminal) -> str:
+    terminal.sign_in()
+    path = terminal.write("notes.txt", some_bytes(3 * 512 * 1024))
+
+    ran = terminal.type("upload", path)
+
+    assert ran.code == ExitCode.REFUSED
+    said, how = ran.out.splitlines()
+    assert said.startswith(f"Set aside (1): {path}: TOO_MANY_FAILURES: Too many chunks in a row")
+    assert "storage can't be reached: the connection was cut" in said
+    assert how == "To try again: fieldgate retry 1"
+    assert "To try again: fieldgate retry 1" in terminal.type("status").out
+    return path
+
+
+@pytest.mark.usefixtures("broken_storage")
+@pytest.mark.parametrize("command", [["upload"], ["retry", "1"]])
+def test_what_was_set_aside_for_storage_is_taken_up_again(
+    terminal: Terminal, command: list[str]
+) -> None:
+    path = set_aside_by_broken_storage(terminal)
+    assert terminal.type(*command).code == ExitCode.REFUSED
+    terminal.place.s3.faults.set("s3", "cut", 0)
+
+    ran = terminal.type(*command)
+
+    assert ran == Ran(ExitCode.DONE, terminal.sent(path), "")
+    assert terminal.type("upload").out == "Nothing waits to be sent.\n"
+
+
+def test_what_another_process_gave_up_is_told(
+    terminal: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    terminal.sign_in()
+    own = terminal.write("notes.txt")
+    real = OfflineQueue.drain_when_online
+
+    async def given_up(self: OfflineQueue, *args: Any) -> Drained:
+        await self.drop(1)
+        return await real(self, *args)
+
+    monkeypatch.setattr(OfflineQueue, "drain_when_online", given_up)
+
+    assert terminal.type("upload", own) == Ran(ExitCode.REFUSED, f"Given up: {own}\n", "")
+
+
+def test_an_old_refusal_is_not_the_failure_of_another_file(terminal: Terminal) -> None:
+    terminal.sign_in()
+    terminal.type("upload", terminal.write("setup.exe"))
+    path = terminal.write("notes.txt")
+
+    ran = terminal.type("upload", path)
+
+    assert ran == Ran(ExitCode.DONE, terminal.sent(path), "")
 
 
 def test_after_signing_out_nothing_is_sent_and_all_is_kept(
@@ -313,7 +451,7 @@ def test_after_signing_out_nothing_is_sent_and_all_is_kept(
         assert ran.code == ExitCode.SIGNED_OUT
         assert "fieldgate login" in ran.err
     terminal.sign_in()
-    assert terminal.type("upload").out == f"Sent: {path}\n"
+    assert terminal.type("upload").out == terminal.sent(path)
 
 
 def test_a_session_that_was_ended_elsewhere_is_told_and_all_is_kept(terminal: Terminal) -> None:
@@ -326,7 +464,7 @@ def test_a_session_that_was_ended_elsewhere_is_told_and_all_is_kept(terminal: Te
     assert ran.code == ExitCode.SIGNED_OUT
     assert "fieldgate login" in ran.err
     terminal.sign_in()
-    assert terminal.type("upload").out == f"Sent: {path}\n"
+    assert terminal.type("upload").out == terminal.sent(path)
 
 
 def ask(terminal: Terminal, method: str, path: str, content: object) -> None:
@@ -398,7 +536,8 @@ def test_ctrl_c_ends_it_with_130_and_the_next_run_goes_on(terminal: Terminal) ->
         assert running.code() == ExitCode.STOPPED
     terminal.place.s3.faults.set("s3", "hang", 0)
 
-    assert terminal.type("upload", path) == Ran(ExitCode.DONE, f"Sent: {path}\n", "")
+    ran = terminal.type("upload", path)
+    assert ran == Ran(ExitCode.DONE, terminal.sent(path), "")
     assert list(terminal.place.s3.stored(ORIGINALS).values()) == [content]
 
 
@@ -408,6 +547,30 @@ def test_ctrl_c_at_the_password_ends_it_at_once(terminal: Terminal) -> None:
         running.press(CTRL_C)
         running.until("Stopped.")
         assert running.code() == ExitCode.STOPPED
+
+
+@pytest.mark.parametrize(
+    ("name", "says", "code"),
+    [
+        ("notes.txt", "Sent: {path} (media ", ExitCode.DONE),
+        ("setup.exe", "Set aside (1): {path}: UNSUPPORTED_MEDIA_TYPE: ", ExitCode.REFUSED),
+    ],
+)
+def test_of_two_at_once_each_tells_what_came_of_its_own_files(
+    terminal: Terminal, name: str, says: str, code: ExitCode
+) -> None:
+    terminal.sign_in()
+    path = terminal.write(name)
+    with ExitStack() as other:
+        assert other.enter_context(process_lock(terminal.home / LOCK))
+        with on_a_terminal("upload", path) as running:
+            running.until("Waiting: Another process is sending the queue.")
+            other.close()
+            # It sends the other's file as well, while that one pauses.
+            assert terminal.type("upload").code == code
+
+            running.until(says.format(path=path))
+            assert running.code() == code
 
 
 def test_on_a_terminal_a_bar_shows_how_it_goes(terminal: Terminal) -> None:

@@ -1,15 +1,7 @@
-from collections.abc import Iterator
-
 import pytest
 
 from fieldgate.storage.s3 import S3Storage
-from tests.support.s3 import MEDIA, ORIGINALS, LocalS3, run_s3
-
-
-@pytest.fixture(scope="package")
-def s3_server() -> Iterator[LocalS3]:
-    with run_s3() as s3:
-        yield s3
+from tests.support.s3 import MEDIA, ORIGINALS, LocalS3
 
 
 @pytest.fixture

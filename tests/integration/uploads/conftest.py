@@ -1,4 +1,3 @@
-from collections.abc import Iterator
 from uuid import UUID
 
 import pytest
@@ -8,32 +7,9 @@ from fieldgate.storage.s3 import S3Storage
 from tests.support.assembly import Yard
 from tests.support.gateway import signed_in
 from tests.support.media import Darkroom, add_user
-from tests.support.s3 import MEDIA, ORIGINALS, STAGING, LocalS3, run_s3
+from tests.support.s3 import MEDIA, ORIGINALS, STAGING, LocalS3
 from tests.support.sender import OWN, Sender
-from tests.support.sqs import LocalSqs, run_sqs
-
-
-@pytest.fixture(scope="package")
-def s3_server() -> Iterator[LocalS3]:
-    with run_s3() as s3:
-        yield s3
-
-
-@pytest.fixture
-def s3(s3_server: LocalS3, monkeypatch: pytest.MonkeyPatch) -> LocalS3:
-    """The gate before empty buckets; a call that fails is not tried again, which would wait."""
-    s3_server.reset()
-    monkeypatch.setattr("fieldgate.storage.s3_client.ATTEMPTS", 1)
-    return s3_server
-
-
-@pytest.fixture
-def sqs(environment: pytest.MonkeyPatch) -> Iterator[LocalSqs]:
-    with run_sqs() as server:
-        environment.setenv("AWS_ENDPOINT_URL_SQS", server.endpoint)
-        environment.setenv("ASSEMBLY_QUEUE_URL", server.url)
-        environment.setenv("MEDIA_QUEUE_URL", server.url)
-        yield server
+from tests.support.sqs import LocalSqs
 
 
 @pytest.fixture

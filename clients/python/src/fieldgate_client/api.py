@@ -7,16 +7,15 @@ async with Api("https://api.example.org", TokenStore(database)) as api:
 import asyncio
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import datetime
-from email.utils import parsedate_to_datetime
 from types import TracebackType
-from typing import Any, NoReturn, Self
+from typing import Any, Self
 
 import httpx
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt
 
+from fieldgate_client.answers import UNPACKED, Answer, body_of, read
 from fieldgate_client.errors import ApiError, NetworkError, SignedOut, is_passing
 from fieldgate_client.policy import (
     API_TIMEOUT_SECONDS,
@@ -24,6 +23,7 @@ from fieldgate_client.policy import (
     MAX_RETRY_AFTER_SECONDS,
     Backoff,
 )
+from fieldgate_client.reasons import in_words
 from fieldgate_client.tokens import Tokens, TokenStore
 
 PREFIX = "/api/v1"
@@ -37,27 +37,15 @@ RENEW_EARLIER_SECONDS = 60.0
 # the session. So all tries have to fit into 30 s: 3 x 8 s, and pauses of at most 1 s and 2 s.
 REFRESH_TIMEOUT_SECONDS = 8.0
 REFRESH_ATTEMPTS = 3
-# What the gateway says by itself, outside the envelope (docs, "Answers"), besides 5xx.
-GATEWAY_STATUSES = frozenset({413, 429})
-
-
-@dataclass(frozen=True)
-class Answer:
-    """A success. `timestamp` is when the server answered, by its own clock."""
-
-    data: Any
-    status: int
-    headers: Mapping[str, str]
-    timestamp: datetime | None
+# A token that is said to live for longer than a year is no token of the server's.
+MAX_TOKEN_SECONDS = 365 * 24 * 3600
 
 
 @dataclass(frozen=True)
 class Challenge:
-    """A code that was sent, to be typed in; times as the server writes them."""
+    """A code that was sent, to be typed in."""
 
     id: str
-    expires_at: str
-    resend_after: str
 
 
 class Api:
@@ -92,7 +80,7 @@ class Api:
         # When the access token ends that this process was given; of others nobody knows.
         self._known: tuple[str, float] | None = None
         self._http = httpx.AsyncClient(
-            base_url=self.server + PREFIX, transport=transport, timeout=timeout
+            base_url=self.server + PREFIX, transport=transport, timeout=timeout, headers=UNPACKED
         )
 
     async def __aenter__(self) -> Self:
@@ -117,7 +105,6 @@ class Api:
         path: str,
         *,
         json: Any = None,
-        params: Mapping[str, str] | None = None,
         idempotency_key: str | None = None,
         signed_in: bool = True,
         repeatable: bool | None = None,
@@ -128,14 +115,13 @@ class Api:
             method: GET, POST ...
             path: below /api/v1, beginning with a slash.
             json: the body.
-            params: of the query.
             idempotency_key: the request's name, under which the server does it once.
             signed_in: False for a public route: no token is shown.
             repeatable: whether sending it again does no harm; by default the idempotent methods,
                 and whatever has a key.
 
         Raises:
-            NetworkError: no answer, after all tries.
+            NetworkError: no answer of the server's, after all tries.
             ApiError: a refusal.
             SignedOut: there is no session, or it was ended.
 
@@ -143,9 +129,7 @@ class Api:
         if repeatable is None:
             repeatable = idempotency_key is not None or method in IDEMPOTENT_METHODS
         headers = {"Idempotency-Key": idempotency_key} if idempotency_key else {}
-        request = self._http.build_request(
-            method, path.lstrip("/"), json=json, params=params, headers=headers
-        )
+        request = self._http.build_request(method, path.lstrip("/"), json=json, headers=headers)
         send = self._send_signed if signed_in else self._send
         answer: Answer = await self._retrying(1 + MAX_RETRIES if repeatable else 1)(send, request)
         return answer
@@ -154,7 +138,7 @@ class Api:
         """Sign in by phone or e-mail address. A challenge means: `verify_code` is to follow."""
         credentials = {"identifier": identifier, "password": password, "profile": PROFILE}
         answer = await self.request("POST", "/auth/login", json=credentials, signed_in=False)
-        if answer.data.get("twoFactorRequired"):
+        if answer.fields.truth("twoFactorRequired"):
             return _challenge(answer)
         self._begin_session(answer)
         return None
@@ -204,10 +188,14 @@ class Api:
         try:
             # httpx counts its timeout anew with each byte that comes.
             async with asyncio.timeout(self._timeout):
-                response = await self._http.send(request)
+                response = await self._http.send(request, stream=True)
+                try:
+                    body = await body_of(response)
+                finally:
+                    await response.aclose()
         except (httpx.RequestError, TimeoutError) as error:
-            raise NetworkError(str(error) or type(error).__name__) from error
-        return _read(response)
+            raise NetworkError(in_words(error)) from error
+        return read(response, body)
 
     def _session(self) -> Tokens:
         session = self._tokens.load(self.server)
@@ -286,55 +274,16 @@ def _pause(state: RetryCallState) -> float:
     return max(asked or 0, Backoff().pause(state))
 
 
-def _read(response: httpx.Response) -> Answer:
-    """Return what the server answered, or raise what it says."""
-    if response.status_code == httpx.codes.NO_CONTENT:
-        return Answer(None, response.status_code, response.headers, None)
-    try:
-        content = response.json()
-    except ValueError:
-        content = None
-    success = content.get("success") if isinstance(content, dict) else None
-    if success is True and response.is_success:
-        timestamp = datetime.fromisoformat(content["meta"]["timestamp"])
-        return Answer(content["data"], response.status_code, response.headers, timestamp)
-    if success is False and response.is_error:
-        error = content["error"]
-        _refuse(response, error["code"], error["message"], error.get("details") or ())
-    if response.status_code in GATEWAY_STATUSES or response.is_server_error:
-        _refuse(response, "", response.reason_phrase)
-    # A captive portal's page, or its redirect to one: whatever it says, the server did not.
-    raise NetworkError(f"Not the server's answer ({response.status_code}); a captive portal?")
-
-
-def _refuse(response: httpx.Response, code: str, message: str, details: Any = ()) -> NoReturn:
-    raise ApiError(response.status_code, code, message, details, _retry_after(response))
-
-
-def _retry_after(response: httpx.Response) -> float | None:
-    """Read Retry-After (RFC 9110, 10.2.3): seconds, or a date by the server's own clock."""
-    value = response.headers.get("Retry-After")
-    if value is None:
-        return None
-    try:
-        if value.isdecimal():
-            return float(value)
-        answered_at = parsedate_to_datetime(response.headers["Date"])
-        return max(0.0, (parsedate_to_datetime(value) - answered_at).total_seconds())
-    except (KeyError, ValueError):
-        return None
-
-
 def _tokens(answer: Answer) -> Tokens:
-    data = answer.data
+    found = answer.fields
     return Tokens(
-        user_id=data["user"]["id"],
-        access_token=data["accessToken"],
-        refresh_token=data["refreshToken"],
-        expires_in=data["expiresIn"],
+        user_id=found.within("user").name("id"),
+        access_token=found.visible("accessToken"),
+        refresh_token=found.visible("refreshToken"),
+        expires_in=found.whole("expiresIn", 1, MAX_TOKEN_SECONDS),
+        name=found.within("user").text_or_none("name"),
     )
 
 
 def _challenge(answer: Answer) -> Challenge:
-    data = answer.data
-    return Challenge(data["challengeId"], data["expiresAt"], data["resendAfter"])
+    return Challenge(answer.fields.text("challengeId"))

@@ -10,16 +10,21 @@ import httpx
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_attempt
 
 from fieldgate_client import local_file
+from fieldgate_client.answers import body_of
 from fieldgate_client.api import Api
 from fieldgate_client.errors import ApiError, NetworkError, UploadFailed, UploadPaused
 from fieldgate_client.policy import PIECE_BYTES, Policy
 from fieldgate_client.progress import Meter
+from fieldgate_client.reasons import in_words
 from fieldgate_client.signed_urls import SignedUrl, SignedUrls
-from fieldgate_client.upload_store import Chunk, UploadRecord, UploadStore
+from fieldgate_client.upload_record import Chunk, UploadRecord
+from fieldgate_client.upload_store import UploadStore
 
 TOO_MANY_FAILURES = "TOO_MANY_FAILURES"
 # Contract, POST /uploads/{id}/failures: 1 to 200 characters.
 MAX_REASON_CHARACTERS = 200
+# What storage says about a chunk is in its status; read so far, its connection can be used again.
+MAX_STORAGE_ANSWER_BYTES = 64 * 1024
 
 
 class _NotArrived(Exception):
@@ -158,12 +163,14 @@ class ChunkSender:
 
         try:
             async with asyncio.timeout(self._policy.part_timeout_seconds):
-                response = await self._by.storage.request(
+                request = self._by.storage.stream(
                     url.method, url.url, headers=url.headers, content=pieces()
                 )
+                async with request as response:
+                    await body_of(response, MAX_STORAGE_ANSWER_BYTES)
             taken = _is_taken(response)
         except (httpx.RequestError, TimeoutError) as error:
-            raise _NotArrived(str(error) or type(error).__name__) from error
+            raise _NotArrived(f"storage can't be reached: {in_words(error)}") from error
         finally:
             self._by.store.chunk_sent(self._record.id, number, sent, acknowledged=taken)
         return response
@@ -179,7 +186,7 @@ class ChunkSender:
                 f"/uploads/{self._record.upload_id}/failures",
                 json={"number": number, "reason": reason[:MAX_REASON_CHARACTERS]},
             )
-            state = answer.data["state"]
+            state = answer.fields.text("state")
         except ApiError:
             pass  # the next request hears of what matters
         except NetworkError:
@@ -188,7 +195,7 @@ class ChunkSender:
                 raise
         if is_last or state == "failed":
             self._by.store.failed(self._record.id, TOO_MANY_FAILURES)
-            raise UploadFailed(TOO_MANY_FAILURES, message=reason)
+            raise UploadFailed(TOO_MANY_FAILURES, message=f"The last: {reason}.")
 
     def _retrying(self) -> AsyncRetrying:
         return AsyncRetrying(

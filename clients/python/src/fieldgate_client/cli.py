@@ -14,10 +14,11 @@ from urllib.parse import urlsplit
 from rich.console import Console
 
 from fieldgate_client import commands
+from fieldgate_client.addresses import is_open_to_all
 from fieldgate_client.commands import ExitCode
-from fieldgate_client.connectivity import is_loopback
 from fieldgate_client.database import default_path
 from fieldgate_client.errors import ClientError, NetworkError, SignedOut, is_passing
+from fieldgate_client.terminal import Terminal
 
 LOCAL_STACK = "http://127.0.0.1:8080"  # docs/api.md: what `make up` serves
 GO_ON = "What has arrived is kept; to go on: fieldgate upload"
@@ -31,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = reader.parse_args(arguments)
     if reason := problem(options.server, allow_http=options.allow_http):
         reader.error(reason)
-    return _run(options, _console(), _console(stderr=True))
+    return _run(options, Terminal(), Terminal(stderr=True))
 
 
 def _run(options: argparse.Namespace, out: Console, err: Console) -> ExitCode:
@@ -134,7 +135,7 @@ def problem(server: str, *, allow_http: bool) -> str | None:
         return (
             f"the address of a server ends with its host, port or path: {address.scheme}://{host}"
         )
-    if address.scheme == "http" and not is_loopback(host) and not allow_http:
+    if is_open_to_all(server) and not allow_http:
         return (
             f"{server} would show passwords, tokens and files to everybody on the way;"
             " use https://, or say --allow-http"
@@ -148,8 +149,3 @@ def _path(text: str) -> Path:
     except UnicodeEncodeError:
         raise argparse.ArgumentTypeError(f"{text!a} is not a name in UTF-8") from None
     return Path(text)
-
-
-def _console(*, stderr: bool = False) -> Console:
-    # What is printed are names and sentences, not rich's markup.
-    return Console(stderr=stderr, markup=False, highlight=False, emoji=False, soft_wrap=True)

@@ -3,8 +3,8 @@
 import argparse
 import getpass
 import signal
-import warnings
-from collections.abc import AsyncIterator, Callable, Sequence
+import sys
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from enum import IntEnum
@@ -19,7 +19,8 @@ from fieldgate_client.database import Database
 from fieldgate_client.errors import ClientError, FileChanged, SignedOut
 from fieldgate_client.network import Advice
 from fieldgate_client.offline_queue import OfflineQueue
-from fieldgate_client.progress_bar import ProgressBar
+from fieldgate_client.outbox import Entry
+from fieldgate_client.progress_bar import ProgressBar, sent, set_aside
 from fieldgate_client.tokens import TokenStore
 from fieldgate_client.uploads import UploadManager
 
@@ -47,9 +48,19 @@ class Client:
     """The client's parts, put together for one server and one folder."""
 
     api: Api
+    tokens: TokenStore
     uploads: UploadManager
     queue: OfflineQueue
     connectivity: Connectivity
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """An entry of the queue whose end a command has to tell, whoever sends it."""
+
+    id: int
+    upload: str | None
+    title: str
 
 
 @asynccontextmanager
@@ -57,10 +68,12 @@ async def client(options: argparse.Namespace) -> AsyncIterator[Client]:
     """Put the parts together."""
     network = partial(network_towards, options.server)
     with Database(options.home / "client.db") as database:
-        async with Api(options.server, TokenStore(database)) as api:
+        tokens = TokenStore(database)
+        async with Api(options.server, tokens) as api:
             uploads = UploadManager(api, database, parallel=lambda: network().parallel_parts)
             yield Client(
                 api,
+                tokens,
                 uploads,
                 OfflineQueue(database, api, uploads),
                 Connectivity(Probes.of(options.server), network=network),
@@ -80,7 +93,7 @@ async def login(options: argparse.Namespace, out: Console) -> ExitCode:
             out.print("A code is on its way to the phone.")
             code = _asked(lambda: out.input("Code: "))
             await its.api.verify_code(challenge.id, code.strip())
-        out.print(f"Signed in as {await _name(its.api)}.")
+        out.print(f"Signed in as {await _name(its)}.")
     return ExitCode.DONE
 
 
@@ -93,37 +106,67 @@ async def logout(options: argparse.Namespace, out: Console) -> ExitCode:
 
 
 async def upload(options: argparse.Namespace, out: Console) -> ExitCode:
-    """Keep the files to be sent, and send all that waits, if there is a network."""
+    """Keep the files to be sent, and send all that waits, if there is a network.
+
+    Without files, what was set aside and may be resumed is sent as well.
+    """
     all_kept = True
+    wanted = []
     async with client(options) as its:
+        _find_again(its)
         for path in (path.resolve() for path in options.paths):
             if not options.again and its.uploads.has_arrived(path, options.folder):
                 out.print(f"Sent before: {path}")
                 continue
             try:
-                await its.queue.add_upload(path, options.folder, options.type)
+                local_id = await its.uploads.add(path, options.folder, options.type)
             except FileChanged as error:
                 out.print(str(error))
                 all_kept = False
-        code = await _send(its, out)
+            else:
+                entry = its.queue.keep_upload(local_id)
+                wanted.append(Wanted(entry, local_id, str(path)))
+        if not options.paths:
+            wanted = _take_up(its)
+        code = await _send(its, out, wanted)
     return code if all_kept else code or ExitCode.REFUSED
 
 
 async def retry(options: argparse.Namespace, out: Console) -> ExitCode:
     """Send again what was set aside."""
+    wanted = []
     async with client(options) as its:
-        unknown = [entry for entry in options.entries if not its.queue.retry(entry)]
-        _complain("was set aside", unknown, out)
-        code = await _send(its, out)
-    return code or (ExitCode.REFUSED if unknown else ExitCode.DONE)
+        entries = {entry.id: entry for entry in its.queue.entries() if entry.set_aside}
+        refused = _refused(its, entries.values())
+        for number in options.entries:
+            entry = entries.get(number)
+            if entry is None:
+                out.print(f"There is no entry {number} that was set aside.")
+            elif number in refused:
+                out.print(set_aside(entry, entry.reason))
+                out.print(_to_forget([number]))
+            else:
+                its.queue.retry(number)
+                wanted.append(Wanted(number, entry.upload, entry.title))
+        code = await _send(its, out, wanted) if wanted else ExitCode.DONE
+    return code if len(wanted) == len(options.entries) else code or ExitCode.REFUSED
 
 
 async def drop(options: argparse.Namespace, out: Console) -> ExitCode:
     """Give up what waits or was set aside."""
+    code = ExitCode.DONE
     async with client(options) as its:
-        unknown = [entry for entry in options.entries if not await its.queue.drop(entry)]
-        _complain("waits or was set aside", unknown, out)
-    return ExitCode.REFUSED if unknown else ExitCode.DONE
+        entries = {entry.id: entry for entry in its.queue.entries()}
+        for number in options.entries:
+            entry = entries.get(number)
+            if entry is None or not await its.queue.drop(number):
+                out.print(f"There is no entry {number} that waits or was set aside.")
+                code = ExitCode.REFUSED
+            elif media_id := entry.upload and its.uploads.media_id(entry.upload):
+                out.print(f"It had arrived before. {sent(entry.title, media_id)}")
+            else:
+                out.print(f"Given up: {entry.title}")
+    return code
 
 
 async def status(options: argparse.Namespace, out: Console) -> ExitCode:
@@ -133,7 +176,7 @@ async def status(options: argparse.Namespace, out: Console) -> ExitCode:
         out.print(f"Server     {options.server}")
         out.print(f"Network    {_described(state)}")
         try:
-            name = await _name(its.api) if state.reach is Reach.ONLINE else its.api.user_id
+            name = await _name(its) if state.reach is Reach.ONLINE else _remembered_name(its)
             out.print(f"Signed in  {name}")
             _list(its, out)
         except SignedOut:
@@ -141,30 +184,94 @@ async def status(options: argparse.Namespace, out: Console) -> ExitCode:
     return ExitCode.DONE
 
 
-async def _send(its: Client, out: Console) -> ExitCode:
-    known = {entry.upload for entry in its.queue.entries()}
-    for pending in its.uploads.pending():
-        if pending.id not in known:  # killed between the two steps of adding it
-            its.queue.keep_upload(pending.id)
+async def _send(its: Client, out: Console, wanted: Sequence[Wanted]) -> ExitCode:
+    """Send all that waits, and tell what came of what is wanted."""
     waiting = sum(not entry.set_aside for entry in its.queue.entries())
-    if not waiting:
+    if not waiting and not wanted:
         out.print("Nothing waits to be sent.")
         return ExitCode.DONE
-    async with its.connectivity as connectivity:
-        state = await connectivity.check()
-        if state.reach is not Reach.ONLINE:
-            out.print(
-                f"{_described(state).capitalize()}. {waiting} kept; to send: fieldgate upload"
-            )
-            return ExitCode.NO_NETWORK
-        if state.network.suitable_for_large_uploads is Advice.CAUTION:
-            out.print("This is a cellular network: what is sent may cost money.")
-        with ProgressBar(out) as bar:
-            connectivity.listen(lambda state: bar.say(_described(state).capitalize()))
-            drained = await its.queue.drain_when_online(connectivity, bar)
-    if drained.stopped_by is not None:
-        raise drained.stopped_by
-    return ExitCode.REFUSED if drained.set_aside else ExitCode.DONE
+    told: set[int] = set()
+    if waiting:
+        async with its.connectivity as connectivity:
+            state = await connectivity.check()
+            if state.reach is not Reach.ONLINE:
+                how = _described(state).capitalize()
+                out.print(f"{how}. {waiting} kept; to send: fieldgate upload")
+                return ExitCode.NO_NETWORK
+            if state.network.suitable_for_large_uploads is Advice.CAUTION:
+                out.print("This is a cellular network: what is sent may cost money.")
+            with ProgressBar(out, its.uploads.media_id) as bar:
+                connectivity.listen(lambda state: bar.say(_described(state).capitalize()))
+                drained = await its.queue.drain_when_online(connectivity, bar)
+        if drained.stopped_by is not None:
+            raise drained.stopped_by
+        told = bar.told
+    return _report(its, wanted, told, out)
+
+
+def _report(its: Client, wanted: Sequence[Wanted], told: set[int], out: Console) -> ExitCode:
+    """Tell what came of each, but for the `told`: another process may have sent or dropped it."""
+    left = {entry.id: entry for entry in its.queue.entries()}
+    all_arrived = True
+    for each in wanted:
+        entry = left.get(each.id)
+        media_id = each.upload and its.uploads.media_id(each.upload)
+        arrived = entry is None and (each.upload is None or media_id is not None)
+        all_arrived &= arrived
+        if each.id in told:
+            continue
+        if arrived:
+            out.print(sent(each.title, media_id))
+        elif entry is None:
+            out.print(f"Given up: {each.title}")
+        elif entry.set_aside:
+            out.print(set_aside(entry, entry.reason))
+        else:
+            out.print(f"Waits ({entry.id}): {entry.title}")
+    _tell_how_to_go_on(its, [left[each.id] for each in wanted if each.id in left], out)
+    return ExitCode.DONE if all_arrived else ExitCode.REFUSED
+
+
+def _find_again(its: Client) -> None:
+    """Keep what an `upload` had added when it was killed before it was in the queue."""
+    known = {entry.upload for entry in its.queue.entries()}
+    for pending in its.uploads.pending():
+        if pending.id not in known:
+            its.queue.keep_upload(pending.id)
+
+
+def _take_up(its: Client) -> list[Wanted]:
+    """Have what was set aside sent again where that makes sense; return all that there is."""
+    entries = its.queue.entries()
+    refused = _refused(its, entries)
+    for entry in entries:
+        if entry.upload is not None and entry.id not in refused:
+            its.queue.retry(entry.id)
+    return [Wanted(entry.id, entry.upload, entry.title) for entry in entries]
+
+
+def _refused(its: Client, entries: Iterable[Entry]) -> set[int]:
+    """Return the entries whose file itself was refused: trying again is no use."""
+    resumable = {pending.id for pending in its.uploads.pending()}
+    return {
+        entry.id
+        for entry in entries
+        if entry.set_aside and entry.upload is not None and entry.upload not in resumable
+    }
+
+
+def _tell_how_to_go_on(its: Client, entries: Sequence[Entry], out: Console) -> None:
+    refused = _refused(its, entries)
+    again = [str(entry.id) for entry in entries if entry.set_aside and entry.id not in refused]
+    if again:
+        out.print(f"To try again: fieldgate retry {' '.join(again)}")
+    if refused:
+        out.print(_to_forget(sorted(refused)))
+
+
+def _to_forget(refused: Sequence[int]) -> str:
+    which = "The file itself was" if len(refused) == 1 else "The files themselves were"
+    return f"{which} refused; to forget: fieldgate drop {' '.join(map(str, refused))}"
 
 
 def _list(its: Client, out: Console) -> None:
@@ -179,34 +286,41 @@ def _list(its: Client, out: Console) -> None:
         out.print(f"{entry.id:>5}  {', '.join(filter(None, (how, there)))}: {entry.title}")
         if entry.reason:
             out.print(f"       {entry.reason}")
+    _tell_how_to_go_on(its, entries, out)
 
 
 def _described(state: State) -> str:
     advice = f"{state.network.suitable_for_large_uploads} for large uploads"
-    return f"{REACH[state.reach]} ({state.network}: {advice})"
+    network = f"{state.network}: {advice}" if state.reach is Reach.ONLINE else state.network
+    return f"{REACH[state.reach]} ({network})"
 
 
-async def _name(api: Api) -> str:
-    """Return who is signed in, as the server knows them; else by their id."""
+async def _name(its: Client) -> str:
+    """Return who is signed in, as the server knows them; else as it is remembered."""
     try:
-        profile = (await api.request("GET", "/auth/me")).data
+        profile = (await its.api.request("GET", "/auth/me")).fields
+        known = (profile.text_or_none("name"), profile.text_or_none("phone"))
     except SignedOut:
         raise
     except ClientError:
-        return api.user_id
-    return ", ".join(filter(None, (profile["name"], profile["phone"])))
+        return _remembered_name(its)
+    return ", ".join(filter(None, known))
 
 
-def _complain(what: str, unknown: Sequence[int], out: Console) -> None:
-    for entry in unknown:
-        out.print(f"There is no entry {entry} that {what}.")
+def _remembered_name(its: Client) -> str:
+    user_id = its.api.user_id
+    tokens = its.tokens.load(its.api.server)
+    return tokens.name or user_id if tokens else user_id
 
 
 def _password() -> str:
-    with warnings.catch_warnings():
-        # Where there is no terminal; it says so itself, and this would show a line of its source.
-        warnings.simplefilter("ignore", getpass.GetPassWarning)
+    if sys.stdin.isatty():
         return getpass.getpass("Password: ")
+    # Piped: nobody sees it, and getpass would warn of that.
+    line = sys.stdin.readline()
+    if not line:
+        raise EOFError
+    return line.rstrip("\r\n")
 
 
 def _asked(question: Callable[[], str]) -> str:

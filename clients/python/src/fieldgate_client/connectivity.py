@@ -11,7 +11,6 @@ Only one check runs at a time. While not online it is repeated every 60 seconds.
 """
 
 import asyncio
-import ipaddress
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from fieldgate_client.addresses import is_loopback
 from fieldgate_client.captive_portal import Reach, probe
 from fieldgate_client.network import NetworkType, network_type
 from fieldgate_client.resolver import Resolver, SystemResolver, any_resolves
@@ -66,16 +66,6 @@ class Probes:
         if is_loopback(host):
             return cls((host,), (own,))
         return cls((host, *FALLBACK_HOSTS), (own, *FALLBACK_PROBES))
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a host, as a URL names it, is this very machine."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def network_towards(server: str) -> NetworkType:

@@ -6,8 +6,9 @@ is missing. Several processes may have the file open; each `Database` is used by
 
 import os
 import sqlite3
+import stat
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from itertools import chain
 from pathlib import Path
 from types import TracebackType
@@ -92,7 +93,28 @@ SCHEMA = (
     )
     """,
     ),
+    (
+        "ALTER TABLE uploads ADD COLUMN failure_message TEXT",  # the server's, beside its code
+        "ALTER TABLE tokens ADD COLUMN name TEXT",  # whose they are, for people
+    ),
 )
+
+
+def make_private(path: Path) -> None:
+    """Have a file be there that is for this user's eyes only, whoever made it and when.
+
+    An existing one is not opened: closing it again would end SQLite's locks on it, which are the
+    process's (sqlite.org/howtocorrupt.html, 2.2).
+    """
+    try:
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, FILE_MODE))
+    except FileExistsError:
+        _close_to_others(path)
+
+
+def _close_to_others(path: Path) -> None:
+    if stat.S_IMODE(path.stat().st_mode) != FILE_MODE:
+        path.chmod(FILE_MODE)
 
 
 def default_path() -> Path:
@@ -106,8 +128,11 @@ class Database:
     def __init__(self, path: Path | None = None) -> None:
         self.path = path or default_path()
         self.path.parent.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
-        # SQLite gives its files beside this one (-wal, -shm) the same mode.
-        os.close(os.open(self.path, os.O_CREAT | os.O_RDWR, FILE_MODE))
+        # SQLite gives its files beside this one (-wal, -shm) the same mode, where it makes them.
+        make_private(self.path)
+        for suffix in ("-wal", "-shm"):
+            with suppress(FileNotFoundError):
+                _close_to_others(self.path.with_name(self.path.name + suffix))
         self._connection = sqlite3.connect(self.path, timeout=BUSY_SECONDS, isolation_level=None)
         try:
             self._connection.row_factory = sqlite3.Row

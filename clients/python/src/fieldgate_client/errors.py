@@ -5,8 +5,12 @@
 
 from collections.abc import Mapping, Sequence
 
+from fieldgate_client.reasons import SENTENCES
+
 # Refusals that pass by themselves: too slow, too early, too many (RFC 9110, 8470, 6585).
 PASSING_STATUSES = frozenset({408, 425, 429})
+# It was there and isn't any more, or was never: NOT_FOUND, GONE.
+GONE_STATUSES = frozenset({404, 410})
 
 
 class ClientError(Exception):
@@ -35,12 +39,18 @@ class ApiError(ClientError):
         details: Sequence[Mapping[str, str]] = (),
         retry_after: float | None = None,
     ) -> None:
-        super().__init__(f"{status} {code}: {message}".replace(" :", ":"))
         self.status = status
         self.code = code
         self.message = message
         self.details = list(details)
         self.retry_after = retry_after
+        super().__init__(f"{status} {code}: {self.sentence}".replace(" :", ":"))
+
+    @property
+    def sentence(self) -> str:
+        """The server's message with its details."""
+        said = "; ".join(f"{each['field']} {each['message']}" for each in self.details)
+        return f"{self.message.removesuffix('.')}: {said}." if said else self.message
 
 
 class SignedOut(ClientError):
@@ -51,12 +61,13 @@ class UploadFailed(ClientError):
     """The upload stopped; what has arrived is kept where it is.
 
     `reason` is a code: the server's own (TOO_MANY_FAILURES, CHECKSUM_MISMATCH, TYPE_MISMATCH,
-    PAYLOAD_TOO_LARGE ...) or one of ours. Running it again takes it up where it stopped if
-    `may_resume`; otherwise the file itself was refused.
+    PAYLOAD_TOO_LARGE ...) or one of ours; `message` says what `reasons.SENTENCES` doesn't. Running
+    it again takes it up where it stopped if `may_resume`; otherwise the file itself was refused.
     """
 
     def __init__(self, reason: str, *, may_resume: bool = True, message: str = "") -> None:
-        super().__init__(f"{reason}: {message}" if message else reason)
+        words = " ".join(filter(None, (SENTENCES.get(reason), message)))
+        super().__init__(f"{reason}: {words}" if words else reason)
         self.reason = reason
         self.may_resume = may_resume
 

@@ -4,9 +4,12 @@ All of these read the disk and block: call them in a thread. None holds more tha
 """
 
 import hashlib
+import os
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from fieldgate_client.errors import FileChanged
 
@@ -80,7 +83,7 @@ def read_chunk(path: Path, offset: int, length: int, sha256: str) -> bytes:
 
     """
     try:
-        with path.open("rb") as file:
+        with _open(path) as file:
             file.seek(offset)
             chunk = file.read(length)
     except OSError as error:
@@ -95,12 +98,33 @@ def _stamp(path: Path) -> tuple[int, int]:
         found = path.stat()
     except OSError as error:
         raise FileChanged(f"{path} can't be read: {error.strerror}.") from error
+    _check_kind(path, found)
     return found.st_size, found.st_mtime_ns
+
+
+def _check_kind(path: Path, found: os.stat_result) -> None:
+    """Refuse what never ends (a device) or never begins (a pipe that nobody writes to)."""
+    if not stat.S_ISREG(found.st_mode):
+        raise FileChanged(f"{path} can't be read: it is not a file.")
+
+
+def _open(path: Path) -> BinaryIO:
+    def at_once(name: str, flags: int) -> int:
+        # What was a file a moment ago may be a pipe now, whose opening would wait for its writer.
+        descriptor = os.open(name, flags | getattr(os, "O_NONBLOCK", 0))
+        try:
+            _check_kind(path, os.fstat(descriptor))
+        except FileChanged:
+            os.close(descriptor)
+            raise
+        return descriptor
+
+    return open(path, "rb", opener=at_once)
 
 
 def _blocks(path: Path, block_bytes: int) -> Iterator[bytes]:
     try:
-        with path.open("rb") as file:
+        with _open(path) as file:
             while block := file.read(block_bytes):
                 yield block
     except OSError as error:

@@ -10,6 +10,8 @@ until somebody has it tried again or drops it.
 
 import asyncio
 import json
+import logging
+import sqlite3
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -22,6 +24,7 @@ from fieldgate_client.captive_portal import Reach
 from fieldgate_client.connectivity import RECHECK_SECONDS, Connectivity
 from fieldgate_client.database import Database
 from fieldgate_client.errors import (
+    GONE_STATUSES,
     ApiError,
     ClientError,
     SignedOut,
@@ -34,9 +37,13 @@ from fieldgate_client.outbox import Entry, Outbox, Owner
 from fieldgate_client.process_lock import process_lock
 from fieldgate_client.progress import Progress
 
+log = logging.getLogger(__name__)
+
 KEY_LIVES = timedelta(hours=24)  # docs/api.md, "Repeating a request"
 LOCK = "sending.lock"  # beside the database
-GONE = frozenset({404, 410})
+# The server may ask for a year. Somebody who opens the app tomorrow wants it to have tried; and ten
+# minutes are what asking again costs nobody anything.
+MAX_PAUSE_SECONDS = 600.0
 
 MAY_BE_DONE = (
     "It was sent more than 24 hours ago and the answer was lost: it may have been done. "
@@ -210,8 +217,7 @@ class OfflineQueue:
         Raises UploadPaused, UploadCancelled, and what stops the sending.
         """
         if self._may_be_done_for_good(entry):
-            self._outbox.set_aside(entry.id, MAY_BE_DONE)
-            return MAY_BE_DONE
+            return self._set_aside(entry, MAY_BE_DONE)
         self._outbox.begin(entry.id, self._now())
         try:
             if entry.upload is not None:
@@ -224,10 +230,19 @@ class OfflineQueue:
             if _stops(error):
                 self._outbox.stopped(entry.id, str(error), may_be_done=_may_be_done(error))
                 raise
-            self._outbox.set_aside(entry.id, str(error))
-            return str(error)
+            return self._set_aside(entry, str(error))
+        except (OSError, sqlite3.Error):
+            raise  # this machine's trouble, which the next one would have as well
+        except Exception as error:  # whatever it is: it is this entry's, and not the others'
+            log.info("Entry %d of the queue failed unexpectedly", entry.id, exc_info=True)
+            said = ": ".join(filter(None, ("Unexpected", type(error).__name__, str(error))))
+            return self._set_aside(entry, said)
         self._outbox.sent(entry.id)
         return None
+
+    def _set_aside(self, entry: Entry, reason: str) -> str:
+        self._outbox.set_aside(entry.id, reason)
+        return reason
 
     async def _request(self, entry: Entry) -> None:
         assert entry.method is not None
@@ -238,7 +253,7 @@ class OfflineQueue:
             )
         except ApiError as error:
             # It was done before and the answer was lost, or somebody else did it: it is gone.
-            if not (entry.method == "DELETE" and error.status in GONE):
+            if not (entry.method == "DELETE" and error.status in GONE_STATUSES):
                 raise
 
     def _may_be_done_for_good(self, entry: Entry) -> bool:
@@ -271,4 +286,6 @@ def _may_be_done(error: ClientError) -> bool:
 
 def _pause(error: ClientError, fruitless: int) -> float:
     asked = error.retry_after if isinstance(error, ApiError) else None
-    return max(asked or 0.0, min(RECHECK_SECONDS, 2.0**fruitless))
+    # A server that is away for days must not make a number of it that no float can hold.
+    ours = min(RECHECK_SECONDS, 2.0 ** min(fruitless, 10))
+    return min(max(asked or 0.0, ours), MAX_PAUSE_SECONDS)

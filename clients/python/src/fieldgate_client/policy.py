@@ -1,13 +1,17 @@
 """How often, how long, how much: every number of sending, and where it comes from."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Self
 
 from tenacity import RetryCallState, wait_random_exponential
 
+from fieldgate_client.answers import Fields
+
 # Seed WF-INTEG-02, and the default of POST /uploads: what one cut costs at most on each connection.
 CHUNK_BYTES = 512 * 1024
+# Contract, POST /uploads: what the server may make of that wish.
+MIN_CHUNK_BYTES = 100 * 1024
+MAX_CHUNK_BYTES = 5 * 1024 * 1024
 # Seed WF-INTEG-02: a chunk that takes longer is sent again. 512 KiB in 60 s is 70 kbit/s, EDGE.
 PART_TIMEOUT_SECONDS = 60.0
 # Seed WF-INTEG-02: the first try, and three more.
@@ -51,12 +55,16 @@ class Policy:
     backoff: Backoff = Backoff()
 
     @classmethod
-    def of(cls, answer: Mapping[str, Any]) -> Self:
-        """Read the contract's `policy`."""
-        backoff = answer["backoff"]
+    def of(cls, answer: Fields) -> Self:
+        """Read the contract's `policy`, within what makes sense of each; raises NetworkError."""
+        backoff = answer.within("backoff")
         return cls(
-            part_timeout_seconds=answer["partTimeoutSeconds"],
-            max_retries=answer["maxRetries"],
-            max_consecutive_failures=answer["maxConsecutiveFailures"],
-            backoff=Backoff(backoff["initialSeconds"], backoff["factor"], backoff["maxSeconds"]),
+            part_timeout_seconds=answer.number("partTimeoutSeconds", 1, 600),
+            max_retries=answer.whole("maxRetries", 0, 20),
+            max_consecutive_failures=answer.whole("maxConsecutiveFailures", 1, 100),
+            backoff=Backoff(
+                backoff.number("initialSeconds", 0, 60),
+                backoff.number("factor", 1, 10),
+                backoff.number("maxSeconds", 0, 600),
+            ),
         )

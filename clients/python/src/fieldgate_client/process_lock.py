@@ -9,10 +9,13 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+from fieldgate_client.database import make_private
+
 
 @contextmanager
 def process_lock(path: Path) -> Iterator[bool]:
     """Yield whether the lock was free; if so it is held until the block is left."""
+    make_private(path)
     with closing(sqlite3.connect(path, timeout=0, isolation_level=None)) as connection:
         try:
             connection.execute("BEGIN EXCLUSIVE")

@@ -8,8 +8,11 @@ still come too late (a monotonic clock stops meanwhile); then storage says 403.
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 
+import httpx
+
+from fieldgate_client.addresses import is_open_to_all
+from fieldgate_client.answers import Answer, Fields, strange
 from fieldgate_client.api import Api
 from fieldgate_client.policy import URLS_PER_REQUEST
 
@@ -61,12 +64,15 @@ class SignedUrls:
             if not self._is_good(number):
                 wanted = dict.fromkeys(n for n in (number, *others) if not self._is_good(n))
                 await self._sign(list(wanted)[:URLS_PER_REQUEST])
+            if number not in self._held:
+                raise strange(f"no URL for chunk {number}.")
             return self._held[number]
 
     def refused(self, number: int, url: SignedUrl) -> None:
         """Forget a URL that storage refused, and those signed before it or with it.
 
-        They ended together, or their signer's credentials did (facts, "S3 and uploads").
+        They ended together, or their signer's credentials did (Amazon S3 User Guide, "Download and
+        upload objects with presigned URLs": one ends with the credentials that it was signed by).
         """
         if self._held.get(number) == url:
             self._held = {n: held for n, held in self._held.items() if held.ends_at > url.ends_at}
@@ -82,9 +88,30 @@ class SignedUrls:
         answer = await self._api.request(
             "POST", self._path, json={"chunks": chunks}, repeatable=True
         )
-        for signed in answer.data["urls"]:
-            expires_at = datetime.fromisoformat(signed["expiresAt"])
-            lifetime = (expires_at - answer.timestamp).total_seconds() if answer.timestamp else 0
-            self._held[signed["number"]] = SignedUrl(
-                signed["method"], signed["url"], signed["headers"], asked_at + lifetime
-            )
+        for signed in answer.fields.each("urls"):
+            number = signed.whole("number", 1, max(self._digests))
+            self._held[number] = self._read(signed, answer, asked_at)
+
+    def _read(self, signed: Fields, answer: Answer, asked_at: float) -> SignedUrl:
+        expires_at = signed.moment("expiresAt")
+        lifetime = (expires_at - answer.timestamp).total_seconds() if answer.timestamp else 0
+        return SignedUrl(
+            signed.name("method"),
+            self._address(signed.visible("url")),
+            signed.headers("headers"),
+            asked_at + lifetime,
+        )
+
+    def _address(self, url: str) -> str:
+        """Return a URL that may be asked; files are shown to nobody to whom tokens are not."""
+        try:
+            address = httpx.URL(url)
+            host = address.host if address.scheme in {"http", "https"} else ""
+            is_open = is_open_to_all(str(address))
+        except (httpx.InvalidURL, ValueError) as error:
+            raise strange("a URL that is none.") from error
+        if not host:
+            raise strange("a URL that is none.")
+        if is_open and not is_open_to_all(self._api.server):
+            raise strange(f"http://{host} would show files to everybody on the way.")
+        return url

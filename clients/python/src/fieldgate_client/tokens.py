@@ -7,12 +7,16 @@ from fieldgate_client.database import Database
 
 @dataclass(frozen=True)
 class Tokens:
-    """What a session lives on. `expires_in` counts seconds from when they came: no clock time."""
+    """What a session lives on. `expires_in` counts seconds from when they came: no clock time.
+
+    `name` is the user's, to be shown where the server can't be asked.
+    """
 
     user_id: str
     access_token: str
     refresh_token: str
     expires_in: int
+    name: str | None = None
 
 
 class TokenStore:
@@ -23,7 +27,8 @@ class TokenStore:
 
     def load(self, server: str) -> Tokens | None:
         row = self._database.row(
-            "SELECT user_id, access_token, refresh_token, expires_in FROM tokens WHERE server = ?",
+            "SELECT user_id, access_token, refresh_token, expires_in, name FROM tokens"
+            " WHERE server = ?",
             [server],
         )
         return Tokens(*row) if row else None
@@ -32,8 +37,9 @@ class TokenStore:
         """Keep a new session's tokens, in place of another's."""
         with self._database.transaction() as connection:
             connection.execute(
-                "INSERT OR REPLACE INTO tokens VALUES"
-                " (:server, :user_id, :access_token, :refresh_token, :expires_in)",
+                "INSERT OR REPLACE INTO tokens"
+                " (server, user_id, access_token, refresh_token, expires_in, name)"
+                " VALUES (:server, :user_id, :access_token, :refresh_token, :expires_in, :name)",
                 asdict(tokens) | {"server": server},
             )
 

@@ -6,27 +6,29 @@ next one goes on.
 
 import asyncio
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import httpx
 
 from fieldgate_client import local_file
-from fieldgate_client.api import Answer
+from fieldgate_client.answers import Answer
 from fieldgate_client.chunk_sending import TOO_MANY_FAILURES, ChunkSender, Surroundings
 from fieldgate_client.errors import (
+    GONE_STATUSES,
     ApiError,
     FileChanged,
+    NetworkError,
     UploadCancelled,
     UploadFailed,
     is_passing,
 )
-from fieldgate_client.policy import Policy
 from fieldgate_client.progress import Progress
-from fieldgate_client.upload_store import UploadRecord
+from fieldgate_client.upload_answers import Terms, View, missing_in
+from fieldgate_client.upload_record import UploadRecord
+from fieldgate_client.upload_requests import UploadRequests
 
-# An upload that the server has forgotten is begun anew by itself, so often in a row.
+# An upload that the server has forgotten is begun anew by itself, so often in a run.
 MAX_RESTARTS = 1
 # A file that came out wrong is read and sent again, so often.
 MAX_MENDS = 2
@@ -35,22 +37,19 @@ MAX_ROUNDS = 10
 # Assembling takes 1 to 3 s for 50 MiB: ask soon, then less and less (GET: 60 a minute).
 POLL_FIRST_SECONDS = 1.0
 POLL_MAX_SECONDS = 15.0
-# A run of the assembly takes up to 2 minutes, has 5 tries, and is asked for again when 5 minutes
-# old: longer than this is for another day.
+# How long an app should wait before it does something else: the next run goes on waiting. It may
+# have to. Where a run of the assembly dies the server begins another after 20 to 30 minutes.
 POLL_GIVE_UP_SECONDS = 20 * 60.0
 
 CHECKSUM_MISMATCH = "CHECKSUM_MISMATCH"
 FILE_CHANGED = "FILE_CHANGED"
 CHUNKS_KEEP_MISSING = "CHUNKS_KEEP_MISSING"
 STILL_ASSEMBLING = "STILL_ASSEMBLING"
+TERMS_NOT_UNDERSTOOD = "TERMS_NOT_UNDERSTOOD"
 # What the server calls failed and lets us resume; any other reason is about the file itself.
 RESUMABLE = frozenset(
     {TOO_MANY_FAILURES, CHECKSUM_MISMATCH, "ASSEMBLY_FAILED", CHUNKS_KEEP_MISSING}
 )
-# NOT_FOUND, GONE.
-FORGOTTEN_STATUSES = frozenset({404, 410})
-
-type View = Mapping[str, Any]
 
 
 class _Forgotten(Exception):
@@ -62,17 +61,13 @@ class UploadRun:
 
     Args:
         record: the upload, as it is kept.
-        policy: how to send; None is as the server says.
         surroundings: what else it takes.
 
     """
 
-    def __init__(
-        self, record: UploadRecord, policy: Policy | None, surroundings: Surroundings
-    ) -> None:
+    def __init__(self, record: UploadRecord, surroundings: Surroundings) -> None:
         self._id = record.id
         self._record = record
-        self._policy = policy
         self._by = surroundings
 
     async def finish(self) -> UploadRecord:
@@ -84,11 +79,14 @@ class UploadRun:
                 self._by.store.failed(self._id, FILE_CHANGED)
                 raise
             except ApiError as error:
-                if error.status not in FORGOTTEN_STATUSES:
+                if error.status not in GONE_STATUSES:
                     raise
-                self._begin_anew(error.code)
+                reason = error.code
             except _Forgotten as error:
-                self._begin_anew(str(error))
+                reason = str(error)
+            if await self._server().has_arrived():
+                return self._completed()
+            self._begin_anew(reason)
 
     def progress(self) -> Progress:
         """Return the figures as they are kept."""
@@ -100,7 +98,7 @@ class UploadRun:
         if self._record.upload_id is None:
             # It was asked for, and the answer lost: the same key names it.
             try:
-                upload_id = (await self._ask_for_upload()).data["uploadId"]
+                upload_id = (await self._server().create()).fields.name("uploadId")
             except ApiError as error:
                 if is_passing(error):
                     raise
@@ -114,12 +112,14 @@ class UploadRun:
 
     async def _delete(self, upload_id: str) -> bool:
         try:
-            await self._by.api.request("DELETE", f"/uploads/{upload_id}")
+            await self._server().delete(upload_id)
         except ApiError as error:
-            if error.status == httpx.codes.CONFLICT:
+            if error.status == httpx.codes.CONFLICT or (
+                error.status in GONE_STATUSES and await self._server().has_arrived()
+            ):
                 self._by.store.completed(self._id)
                 return False
-            if error.status not in FORGOTTEN_STATUSES:
+            if error.status not in GONE_STATUSES:
                 raise
         return True
 
@@ -127,27 +127,26 @@ class UploadRun:
         if self._record.upload_id is None:
             await self._create()
         self._begin_meter()
-        view = await self._ask("GET")
-        if view["state"] == "failed":
+        view = await self._server().ask("GET")
+        if view.state == "failed":
             view = await self._take_up(view)
         for _ in range(MAX_ROUNDS):
-            match view["state"]:
+            match view.state:
                 case "created" | "uploading":
                     view = await self._send(view)
                 case "assembling":
                     view = await self._wait_for_assembly()
-                case "failed" if view["failureReason"] == CHECKSUM_MISMATCH:
+                case "failed" if view.failure_reason == CHECKSUM_MISMATCH:
                     view = await self._take_up(view)
                 case "completed":
-                    self._by.store.completed(self._id)
-                    return self._reload()
+                    return self._completed()
                 case "failed":
-                    raise self._failure(view["failureReason"])
+                    raise self._failure(view.failure_reason)
                 case "aborted":
                     self._by.store.cancelled(self._id)
                     raise UploadCancelled("The upload was given up elsewhere.")
-                case state:
-                    raise _Forgotten(state.upper())
+                case "expired":
+                    raise _Forgotten("EXPIRED")
         raise self._failure(CHUNKS_KEEP_MISSING)
 
     async def _create(self) -> None:
@@ -156,70 +155,56 @@ class UploadRun:
         self._by.store.begin_creating(self._id)
         await self._check_file()
         try:
-            answer = await self._ask_for_upload()
+            answer = await self._server().create()
         except ApiError as error:
             if error.code == "IDEMPOTENCY_KEY_REUSED":
                 # Another version of this program wrote the request: nothing was sent under it.
                 raise _Forgotten(error.code) from error
             if is_passing(error):
                 raise
-            self._by.store.failed(self._id, error.code, for_good=True)
-            raise UploadFailed(error.code, may_resume=False, message=error.message) from error
-        agreed = answer.data
+            self._by.store.failed(self._id, error.code, message=error.sentence, for_good=True)
+            raise UploadFailed(error.code, may_resume=False, message=error.sentence) from error
+        terms = self._terms(answer)
         digests = await asyncio.to_thread(
-            local_file.chunk_digests, Path(record.path), agreed["chunkSize"], record.identity
+            local_file.chunk_digests, Path(record.path), terms.chunk_size, record.identity
         )
         self._by.store.created(
-            self._id,
-            agreed["uploadId"],
-            agreed["mediaId"],
-            agreed["chunkSize"],
-            agreed["policy"],
-            digests,
+            self._id, terms.upload_id, terms.media_id, terms.chunk_size, terms.policy, digests
         )
         self._reload()
 
-    async def _ask_for_upload(self) -> Answer:
-        record = self._record
-        return await self._by.api.request(
-            "POST",
-            "/uploads",
-            json={
-                "folder": record.folder,
-                "filename": record.filename,
-                "contentType": record.content_type,
-                "size": record.size,
-                "chunkSize": record.chunk_size,
-                "sha256": record.sha256,
-            },
-            idempotency_key=record.idempotency_key,
-        )
+    def _terms(self, answer: Answer) -> Terms:
+        """Read what the server agrees to; nothing is kept of what nobody can go by.
+
+        It is no NetworkError here: that would have the queue wait, and all others with this file.
+        """
+        try:
+            return Terms.of(answer, self._record.size)
+        except NetworkError as error:
+            said = str(error)
+            self._by.store.failed(self._id, TERMS_NOT_UNDERSTOOD, message=said)
+            raise UploadFailed(TERMS_NOT_UNDERSTOOD, message=said) from error
 
     async def _send(self, view: View) -> View:
         """Send what is missing and have the file put together; return how it stands then."""
-        self._note(view["received"])
+        self._note(view.received)
         try:
-            if view["missing"]:
+            if view.missing:
                 await self._check_file()
-                await self._sender().send(view["missing"])
+                await self._sender().send(view.missing)
             self._by.store.begin_completing(self._id)
-            return await self._ask("POST", "/complete")
+            return await self._server().ask("POST", "/complete")
         except ApiError as error:
             if error.status != httpx.codes.CONFLICT:
                 raise
-            missing = {int(d["message"]) for d in error.details if d["field"] == "missing"}
+            missing = missing_in(error, self._record.chunk_count)
         if not missing:  # another request changed its state
-            return await self._ask("GET")
-        numbers = {chunk.number for chunk in self._by.store.chunks(self._id)}
-        return {
-            "state": "uploading",
-            "received": sorted(numbers - missing),
-            "missing": sorted(missing),
-        }
+            return await self._server().ask("GET")
+        return View.without(missing, self._record.chunk_count)
 
     async def _take_up(self, view: View) -> View:
         """Resume a failed upload; what came out wrong is sent again first."""
-        reason = view["failureReason"]
+        reason = view.failure_reason
         if reason not in RESUMABLE:
             raise self._failure(reason)
         digests: list[str] = []
@@ -233,12 +218,12 @@ class UploadRun:
                 self._record.identity,
             )
         try:
-            view = await self._ask("POST", "/resume")
+            view = await self._server().ask("POST", "/resume")
         except ApiError as error:
             if error.status != httpx.codes.CONFLICT:
                 raise
-            return await self._ask("GET")
-        self._note(view["received"])
+            return await self._server().ask("GET")
+        self._note(view.received)
         if digests:
             await self._mend(digests)
         return view
@@ -260,18 +245,12 @@ class UploadRun:
             ceiling = min(POLL_MAX_SECONDS, POLL_FIRST_SECONDS * 2**attempt)
             await self._by.sleep(ceiling)
             self._by.store.check(self._id)
-            view = await self._ask("GET")
-            if view["state"] != "assembling":
+            view = await self._server().ask("GET")
+            if view.state != "assembling":
                 return view
             if self._by.clock() > give_up_at:
                 raise UploadFailed(STILL_ASSEMBLING)
             attempt += 1
-
-    async def _ask(self, method: str, action: str = "") -> View:
-        """Ask the server about the upload; all that is asked so may be asked twice."""
-        path = f"/uploads/{self._record.upload_id}{action}"
-        view: View = (await self._by.api.request(method, path, repeatable=True)).data
-        return view
 
     async def _check_file(self) -> None:
         record = self._record
@@ -282,13 +261,20 @@ class UploadRun:
             self._by.store.touch(self._id, found)
             self._reload()
 
+    def _server(self) -> UploadRequests:
+        return UploadRequests(self._by.api, self._record)
+
     def _sender(self) -> ChunkSender:
-        return ChunkSender(self._record, self._policy or self._record.agreed_policy, self._by)
+        return ChunkSender(self._record, self._record.agreed_policy, self._by)
 
     def _note(self, received: Sequence[int]) -> None:
         """Take over from the server which chunks have arrived."""
         self._by.store.arrived(self._id, received)
         self._by.meter.arrived(received)
+
+    def _completed(self) -> UploadRecord:
+        self._by.store.completed(self._id)
+        return self._reload()
 
     def _failure(self, reason: str) -> UploadFailed:
         """Keep why it failed; return the error to raise."""

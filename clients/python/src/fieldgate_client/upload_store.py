@@ -1,78 +1,19 @@
-"""What the client remembers of its uploads: every query, each change one transaction.
-
-    added -> creating -> sending <-> completing -> completed
-    any of them -> failed -> sending            taken up again by the next run
-    any of them -> refused                      the server doesn't want this file
-    any of them -> cancelling -> cancelled      by the user
-    any of them -> added                        the server forgot it: begun anew
-
-The states are for people and for `cancel`; what has arrived is asked of the server each time.
-"""
+"""What the client remembers of its uploads: every query, each change one transaction."""
 
 import json
 import sqlite3
-from collections.abc import Collection, Iterable
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import asdict, fields
 from typing import Any
 
 from fieldgate_client.database import Database
 from fieldgate_client.errors import UploadCancelled, UploadPaused
 from fieldgate_client.local_file import FileIdentity
-from fieldgate_client.policy import Policy
-
-OVER = ("completed", "refused", "cancelled")
-GIVEN_UP = ("cancelling", "cancelled")
-
-
-@dataclass(frozen=True)
-class UploadRecord:
-    """A row of `uploads`, as fieldgate_client.database explains it."""
-
-    id: str
-    server: str
-    user_id: str
-    path: str
-    folder: str
-    filename: str
-    content_type: str
-    size: int
-    modified_ns: int
-    sha256: str
-    chunk_size: int
-    idempotency_key: str
-    state: str = "added"
-    paused: int = 0
-    failure_reason: str | None = None
-    upload_id: str | None = None
-    media_id: str | None = None
-    policy: str | None = None
-    failures: int = 0
-    retries: int = 0
-    restarts: int = 0
-    mends: int = 0
-    bytes_in_vain: int = 0
-
-    @property
-    def identity(self) -> FileIdentity:
-        return FileIdentity(self.size, self.modified_ns, self.sha256)
-
-    @property
-    def agreed_policy(self) -> Policy:
-        return Policy.of(json.loads(self.policy)) if self.policy else Policy()
-
-
-@dataclass(frozen=True)
-class Chunk:
-    """A row of `chunks`; `number` counts from 1, the rest is in bytes."""
-
-    number: int
-    length: int
-    sha256: str
-    acknowledged: bool
-    sent_bytes: int
-
+from fieldgate_client.upload_record import GIVEN_UP, OVER, Chunk, UploadRecord
 
 _COLUMNS = [field.name for field in fields(UploadRecord)]
+_IS_OVER = f"state IN {OVER}"
+_IS_GIVEN_UP = f"state IN {GIVEN_UP}"
 
 
 class UploadStore:
@@ -98,10 +39,7 @@ class UploadStore:
 
     def unfinished(self, server: str, user_id: str) -> list[UploadRecord]:
         """Return a user's uploads that are not over, oldest first."""
-        over = "', '".join(OVER)
-        return self._select(
-            f"server = ? AND user_id = ? AND state NOT IN ('{over}')", [server, user_id]
-        )
+        return self._select(f"server = ? AND user_id = ? AND NOT {_IS_OVER}", [server, user_id])
 
     def sent_before(self, server: str, user_id: str, path: str, folder: str) -> list[UploadRecord]:
         """Return a user's uploads of this path for this folder that have arrived, oldest first."""
@@ -127,15 +65,16 @@ class UploadStore:
             raise UploadPaused(f"{record.path} is paused.")
 
     def begin_run(self, local_id: str) -> UploadRecord:
-        """Take an upload up: not paused any more, and failed for the last time counts for nothing.
+        """Take an upload up: not paused any more, and what failed the last time counts for nothing.
 
         What was in flight when the run before ended may have gone out whole: it counts as sent.
         """
         with self._database.transaction() as connection:
-            connection.execute("UPDATE uploads SET paused = 0 WHERE id = ?", [local_id])
             connection.execute(
-                "UPDATE uploads SET failures = 0, restarts = 0, mends = 0"
-                " WHERE id = ? AND state = 'failed'",
+                "UPDATE uploads SET paused = 0, restarts = 0 WHERE id = ?", [local_id]
+            )
+            connection.execute(
+                "UPDATE uploads SET failures = 0, mends = 0 WHERE id = ? AND state = 'failed'",
                 [local_id],
             )
             connection.execute(
@@ -165,7 +104,7 @@ class UploadStore:
         upload_id: str,
         media_id: str,
         chunk_size: int,
-        policy: Any,
+        policy: Mapping[str, Any],
         digests: Iterable[str],
     ) -> None:
         """Keep what the server has agreed to, and the digest of each chunk."""
@@ -280,10 +219,17 @@ class UploadStore:
             )
             connection.execute("UPDATE chunks SET acknowledged = 1 WHERE upload = ?", [local_id])
 
-    def failed(self, local_id: str, reason: str, *, for_good: bool = False) -> None:
+    def failed(
+        self, local_id: str, reason: str, *, message: str = "", for_good: bool = False
+    ) -> None:
         with self._database.transaction() as connection:
-            state = "refused" if for_good else "failed"
-            self._move(connection, local_id, state=state, failure_reason=reason)
+            self._move(
+                connection,
+                local_id,
+                state="refused" if for_good else "failed",
+                failure_reason=reason,
+                failure_message=message,
+            )
 
     def give_up(self, local_id: str) -> str:
         """Note that the user gave an upload up; return its state now.
@@ -292,8 +238,8 @@ class UploadStore:
         """
         with self._database.transaction() as connection:
             row = connection.execute(
-                "UPDATE uploads SET state = CASE WHEN state = 'added' AND upload_id IS NULL"
-                " THEN 'cancelled' WHEN state IN ('completed', 'refused', 'cancelled') THEN state"
+                f"UPDATE uploads SET state = CASE WHEN {_IS_OVER} THEN state"  # noqa: S608
+                " WHEN state = 'added' AND upload_id IS NULL THEN 'cancelled'"
                 " ELSE 'cancelling' END WHERE id = ? RETURNING state",
                 [local_id],
             ).fetchone()
@@ -315,8 +261,7 @@ class UploadStore:
         """Change an upload, unless the user gave it up: then UploadCancelled is raised."""
         changes = ", ".join(f"{name} = :{name}" for name in values)
         moved = connection.execute(
-            f"UPDATE uploads SET {changes} WHERE id = :id"  # noqa: S608
-            " AND state NOT IN ('cancelling', 'cancelled')",
+            f"UPDATE uploads SET {changes} WHERE id = :id AND NOT {_IS_GIVEN_UP}",  # noqa: S608
             values | {"id": local_id},
         )
         if moved.rowcount == 0:

@@ -19,16 +19,18 @@ from pathlib import Path
 import httpx
 
 from fieldgate_client import local_file
+from fieldgate_client.answers import UNPACKED
 from fieldgate_client.api import Api
 from fieldgate_client.chunk_sending import Surroundings
 from fieldgate_client.database import FOLDER_MODE, Database
 from fieldgate_client.errors import OtherAccount, UploadBusy, UploadCancelled, UploadFailed
 from fieldgate_client.network import network_type
-from fieldgate_client.policy import CHUNK_BYTES, PART_TIMEOUT_SECONDS, Policy
+from fieldgate_client.policy import CHUNK_BYTES, PART_TIMEOUT_SECONDS
 from fieldgate_client.process_lock import process_lock
 from fieldgate_client.progress import Meter, Progress
+from fieldgate_client.upload_record import GIVEN_UP, UploadRecord
 from fieldgate_client.upload_run import UploadRun
-from fieldgate_client.upload_store import GIVEN_UP, UploadRecord, UploadStore
+from fieldgate_client.upload_store import UploadStore
 
 # Docs, "Files in chunks": what may be uploaded. Anything else the server will refuse to take.
 CONTENT_TYPES = {
@@ -78,7 +80,6 @@ class UploadManager:
         api: the server.
         database: where they are kept.
         storage_transport: httpx's own, unless told; no token of ours goes through it.
-        policy: how to send; None is as the server says.
         chunk_bytes: the size of chunks to ask the server for.
         parallel: how many chunks may be under way at once, by the network there is now (see
             fieldgate_client.network); 0 is: none, there is no network.
@@ -87,13 +88,12 @@ class UploadManager:
 
     """
 
-    def __init__(  # noqa: PLR0913 what a test may want to replace
+    def __init__(
         self,
         api: Api,
         database: Database,
         *,
         storage_transport: httpx.AsyncBaseTransport | None = None,
-        policy: Policy | None = None,
         chunk_bytes: int = CHUNK_BYTES,
         parallel: Callable[[], int] = lambda: network_type().parallel_parts,
         clock: Callable[[], float] = time.monotonic,
@@ -103,7 +103,6 @@ class UploadManager:
         self._database = database
         self._store = UploadStore(database)
         self._storage_transport = storage_transport
-        self._policy = policy
         self._chunk_bytes = chunk_bytes
         self._parallel = parallel
         self._clock = clock
@@ -161,6 +160,11 @@ class UploadManager:
             )
         )
 
+    def media_id(self, local_id: str) -> str | None:
+        """Return the media that an upload has become; None while it has not arrived."""
+        record = self._store.find(local_id)
+        return record.media_id if record.state == "completed" else None
+
     async def run(
         self, local_id: str, on_progress: Callable[[Progress], None] | None = None
     ) -> Finished:
@@ -211,9 +215,7 @@ class UploadManager:
         if state != "cancelling":
             return state != "completed"
         async with self._surroundings(None) as surroundings:
-            return await UploadRun(
-                self._store.find(local_id), self._policy, surroundings
-            ).withdraw()
+            return await UploadRun(self._store.find(local_id), surroundings).withdraw()
 
     def pending(self) -> list[PendingUpload]:
         """Return the uploads that are not over, oldest first; raises SignedOut."""
@@ -235,9 +237,16 @@ class UploadManager:
         with self._lock(local_id):
             record = self._store.begin_run(local_id)
             if record.state == "refused":
-                raise UploadFailed(str(record.failure_reason), may_resume=False)
-            async with self._surroundings(on_progress) as surroundings:
-                run = UploadRun(record, self._policy, surroundings)
+                raise UploadFailed(
+                    str(record.failure_reason),
+                    may_resume=False,
+                    message=record.failure_message or "",
+                )
+            async with (
+                self._surroundings(on_progress) as surroundings,
+                surroundings.meter.telling(),
+            ):
+                run = UploadRun(record, surroundings)
                 if record.state == "cancelled" or (
                     record.state == "cancelling" and await run.withdraw()
                 ):
@@ -269,7 +278,7 @@ class UploadManager:
         self, on_progress: Callable[[Progress], None] | None
     ) -> AsyncIterator[Surroundings]:
         async with httpx.AsyncClient(
-            transport=self._storage_transport, timeout=PART_TIMEOUT_SECONDS
+            transport=self._storage_transport, timeout=PART_TIMEOUT_SECONDS, headers=UNPACKED
         ) as storage:
             yield Surroundings(
                 self._api,

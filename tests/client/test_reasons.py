@@ -1,0 +1,82 @@
+"""Why something did not arrive, in words."""
+
+import re
+from pathlib import Path
+
+import httpx
+import pytest
+
+from fieldgate_client import upload_run
+from fieldgate_client.errors import ApiError, UploadFailed
+from fieldgate_client.reasons import SENTENCES, in_words
+
+CONTRACT = (Path(__file__).parents[2] / "docs/api.md").read_text()
+
+
+def codes_of_the_contract() -> set[str]:
+    """Return the codes of both tables of reasons: a photo's, and an upload's."""
+    found: set[str] = set()
+    for heading in ("| reason | |", "| `failureReason` | | |"):
+        table = CONTRACT.partition(heading)[2].partition("\n\n")[0]
+        firsts = [row.split("|")[1] for row in table.splitlines() if row.startswith("| `")]
+        assert firsts, heading
+        found.update(*(re.findall(r"`([A-Z_]+)`", first) for first in firsts))
+    return found
+
+
+def test_every_code_of_the_contract_has_a_sentence() -> None:
+    assert {"EMPTY", "ENCRYPTED", "TOO_MANY_FAILURES", "CHECKSUM_MISMATCH"} <= (
+        codes := codes_of_the_contract()
+    )
+    assert codes - set(SENTENCES) == set()
+
+
+def test_every_code_of_ours_has_a_sentence() -> None:
+    ours = {
+        upload_run.CHUNKS_KEEP_MISSING,
+        upload_run.STILL_ASSEMBLING,
+        upload_run.TERMS_NOT_UNDERSTOOD,
+    }
+
+    assert set(SENTENCES) == codes_of_the_contract() | ours
+
+
+def test_a_sentence_is_said_with_the_code_and_what_else_is_known() -> None:
+    assert str(UploadFailed("ENCRYPTED")) == "ENCRYPTED: It is protected by a password."
+    assert str(UploadFailed("TOO_MANY_FAILURES", message="The last: no answer in time.")) == (
+        "TOO_MANY_FAILURES: Too many chunks in a row could not be sent."
+        " The last: no answer in time."
+    )
+    assert str(UploadFailed("BRAND_NEW")) == "BRAND_NEW"
+
+
+def test_a_refusal_is_said_with_its_details() -> None:
+    details = [
+        {"field": "size", "message": "must be at least 1 byte"},
+        {"field": "filename", "message": "has two extensions"},
+    ]
+    error = ApiError(400, "VALIDATION_ERROR", "The request is not valid.", details)
+
+    assert str(error) == (
+        "400 VALIDATION_ERROR: The request is not valid: size must be at least 1 byte;"
+        " filename has two extensions."
+    )
+    assert str(ApiError(429, "", "Too Many Requests")) == "429: Too Many Requests"
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (httpx.ConnectError("[Errno 111] Connection refused"), "no connection"),
+        (httpx.ConnectTimeout(""), "no connection in time"),
+        (httpx.ReadTimeout(""), "no answer in time"),
+        (TimeoutError(), "no answer in time"),
+        (httpx.ReadError(""), "the connection was cut"),
+        (httpx.WriteError(""), "the connection was cut"),
+        (httpx.RemoteProtocolError("Server disconnected"), "the connection was cut"),
+        (httpx.UnsupportedProtocol("no such protocol"), "no such protocol"),
+        (httpx.TooManyRedirects(""), "TooManyRedirects"),
+    ],
+)
+def test_what_httpx_says_is_put_into_words(error: Exception, words: str) -> None:
+    assert in_words(error) == words
