@@ -19,7 +19,8 @@ from rich.table import Table
 
 from fieldgate_client.database import Database
 from fieldgate_client.tokens import Tokens, TokenStore
-from fieldgate_client.upload_store import UploadRecord, UploadStore
+from fieldgate_client.upload_record import UploadRecord
+from fieldgate_client.upload_store import UploadStore
 from local.child import tied
 from local.demo_story import DOWNLOADS, DemoFailed, Story, data_of
 
