@@ -3,7 +3,7 @@
     python -m benchmarks.photo_memory
 
 Each file is processed in a fresh interpreter. "+MiB" is the peak above what that process held when
-it had imported Pillow and read the file. Exit code 1 when a limit of issue 2 is broken: the
+it had imported Pillow and read the file. Exit code 1 when a limit is broken: the
 12-megapixel camera JPEG under 100 MiB above import; every file under 1 s and 256 MiB in all.
 Seconds are of processor time; a file over the limit is tried again, since the machine may be busy.
 Linux only: the peak is VmHWM, because ru_maxrss survives fork and exec and so would show ours.

@@ -3,10 +3,11 @@
     python -m benchmarks.uploads [--runs 5] [--faults 1000] [--seed N] [--without-tus]
 
 The reference client sends files of 50 MiB in chunks of 512 KiB through the real functions, to a
-storage that counts at its gate; everything is on this machine. Exit code 1 when a limit of issue 4
-is broken. Times are by the clock, on a machine that does all the work at once: client, functions,
+storage that counts at its gate; everything is on this machine. Exit code 1 when a limit below is
+broken. Times are by the clock, on a machine that does all the work at once: client, functions,
 database, storage; those over their limit are taken anew, since it may be busy with something else.
-Signing is the whole function, from the gateway's event to its answer.
+Signing is the whole function, from the gateway's event to its answer; its limit is on the
+processor's time, since by the clock it waits for whoever else has the processor.
 """
 
 import argparse

@@ -51,6 +51,10 @@ def list_of_parts(main_type: str, main_part: str) -> str:
     )
 
 
+def docx_list() -> str:
+    return list_of_parts(f"{_DOCX}.main+xml", "word/document.xml")
+
+
 def docx(
     main_type: str = f"{_DOCX}.main+xml",
     main_part: str = "word/document.xml",
@@ -82,7 +86,7 @@ def big_docx(parts: int = 600) -> bytes:
 
 def docx_that_lists(*lines: str, encoding: str = "utf-8") -> bytes:
     """A document with more lines in its list of parts."""
-    text = list_of_parts(f"{_DOCX}.main+xml", "word/document.xml")
+    text = docx_list()
     text = text.replace("</Types>", "".join(lines) + "</Types>").replace("UTF-8", encoding)
     return docx(others={"[Content_Types].xml": text.encode(encoding)})
 
@@ -97,7 +101,7 @@ def deflated(pieces: Iterator[bytes]) -> bytes:
 
 
 def badly_deflated(size: int) -> bytes:
-    """Pack bytes of 0xff in fixed codes, of nine bits each (RFC 1951, 3.2.6): nothing is worse."""
+    """Pack bytes of 0xff in fixed codes, of nine bits each (RFC 1951, 3.2.6)."""
     bits = "110" + "1" * 9 * size + "0" * 7
     return int(bits[::-1], 2).to_bytes(-(-len(bits) // 8), "little")
 

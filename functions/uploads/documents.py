@@ -49,8 +49,9 @@ MAX_TABLE_BYTES = 4 * 1024**2
 # More than people open; and zeros, which shrink most, come to 1,000 times what they are packed.
 MAX_UNPACKED_BYTES = 512 * 1024**2
 MAX_RATIO = 200
-# Small parts may shrink as they like, as long as all of them together are small.
-RATIO_COUNTS_FROM_BYTES = 1024**2
+# Small parts may shrink as they like, as long as all of them together are small: Office puts empty
+# pictures of some MB into files, which pack to nearly nothing.
+RATIO_COUNTS_FROM_BYTES = 32 * 1024**2
 # Thousands of parts have their lines in so much.
 MAX_LIST_BYTES = 1024**2
 _PIECE_BYTES = 1024**2
@@ -62,10 +63,10 @@ _ZIP_ENCRYPTED = 0x1
 # Word's streams, and Excel's since 1997 and before; what Office hides a file with a password in.
 _WORD, _EXCEL, _HIDDEN = ("WordDocument",), ("Workbook", "Book"), ("EncryptedPackage",)
 # What the list of a package's parts calls the main one (ECMA-376 part 1, 15.2), which tells it
-# from templates; and how that part's name begins. Names and types are compared in small letters.
+# from templates. Names and types are compared in small letters.
 _LIST_OF_PARTS = "[content_types].xml"
-_WORD_PART = f"{DOCUMENT_TYPES['.docx']}.main+xml", "word/document"
-_EXCEL_PART = f"{DOCUMENT_TYPES['.xlsx']}.main+xml", "xl/workbook"
+_WORD_PART = f"{DOCUMENT_TYPES['.docx']}.main+xml"
+_EXCEL_PART = f"{DOCUMENT_TYPES['.xlsx']}.main+xml"
 # What is in the type of each part that may run macros; and how the part is called that holds them.
 _MACROS_TYPE, _MACROS_PART = "macroenabled", "vbaproject.bin"
 # No text has them; but tab, line and page ends, DOS's end of file, and terminals' escape.
@@ -154,14 +155,14 @@ def _has_stream(file: IO[bytes], names: tuple[str, ...]) -> bool:
 
 
 def _check_docx(file: IO[bytes]) -> None:
-    _check_package(file, *_WORD_PART)
+    _check_package(file, _WORD_PART)
 
 
 def _check_xlsx(file: IO[bytes]) -> None:
-    _check_package(file, *_EXCEL_PART)
+    _check_package(file, _EXCEL_PART)
 
 
-def _check_package(file: IO[bytes], main_type: str, main_part: str) -> None:
+def _check_package(file: IO[bytes], main_type: str) -> None:
     head = file.read(len(_ZIP))
     if head != _ZIP:
         file.seek(0)
@@ -171,15 +172,18 @@ def _check_package(file: IO[bytes], main_type: str, main_part: str) -> None:
         with zipfile.ZipFile(cast("IO[bytes]", excerpt)) as package:
             parts = package.infolist()
             _check_table(parts, excerpt.length)
-            names = [part.filename.lower() for part in parts]
-            if not any(name.startswith(main_part) for name in names):
-                raise ContentRefused(Reason.TYPE_MISMATCH)
+            names = {_name(part.filename) for part in parts}
             types = _types_in(_list_of_parts(package))
         has_macros = any(name.endswith(_MACROS_PART) for name in names) or any(
-            _MACROS_TYPE in a_type for a_type in types
+            _MACROS_TYPE in a_type for a_type in types.values()
         )
-        if main_type not in types or has_macros:
+        if has_macros or not any(types.get(name) == main_type for name in names):
             raise ContentRefused(Reason.TYPE_MISMATCH)
+
+
+def _name(written: str) -> str:
+    """Return a part's name in one form: old .NET writes backslashes, others a slash in front."""
+    return written.lower().replace("\\", "/").lstrip("/")
 
 
 def _check_table(parts: Sequence[zipfile.ZipInfo], file_bytes: int) -> None:
@@ -199,12 +203,12 @@ def _is_impossible(part: zipfile.ZipInfo) -> bool:
     """Say whether a part is packed as none may be, or to more than its size can come to.
 
     ECMA-376 part 2 ("ZIP Appnote.txt Clarifications") knows stored and deflated parts; of others
-    zipfile unpacks all when it is asked for a byte. Deflate at its worst takes nine bits a byte
-    (RFC 1951, 3.2.6), and a few bytes around them.
+    zipfile unpacks all when it is asked for a byte. No code of deflate's is longer than fifteen
+    bits (RFC 1951, 3.2.7), and it has some bytes around them.
     """
     if part.compress_type == zipfile.ZIP_STORED:
         return part.file_size != part.compress_size
-    most = part.file_size + part.file_size // 8 + 64
+    most = 2 * part.file_size + 64
     return part.compress_type != zipfile.ZIP_DEFLATED or part.compress_size > most
 
 
@@ -214,8 +218,10 @@ def _bursts(unpacked: int, packed: int) -> bool:
 
 def _list_of_parts(package: zipfile.ZipFile) -> bytes:
     found = [part for part in package.infolist() if part.filename.lower() == _LIST_OF_PARTS]
+    if not found:
+        raise ContentRefused(Reason.TYPE_MISMATCH)
     # Of two, who knows which one a reader takes.
-    if len(found) != 1:
+    if len(found) > 1:
         raise ContentRefused(Reason.CORRUPT)
     if found[0].file_size > MAX_LIST_BYTES:
         raise ContentRefused(Reason.TOO_COMPLEX)
@@ -224,12 +230,16 @@ def _list_of_parts(package: zipfile.ZipFile) -> bytes:
         return content.read(MAX_LIST_BYTES)
 
 
-def _types_in(list_of_parts: bytes) -> set[str]:
-    """Return the types that a list of parts tells, in small letters."""
-    types = set()
+def _types_in(list_of_parts: bytes) -> dict[str, str]:
+    """Return the types of the parts that a list names, by name, in small letters.
 
-    def element(_name: str, attributes: dict[str, str]) -> None:
-        types.add(attributes.get("ContentType", "").lower())
+    Those that it tells by extension are of what is embedded.
+    """
+    types: dict[str, str] = {}
+
+    def element(_tag: str, attributes: dict[str, str]) -> None:
+        if part := attributes.get("PartName"):
+            types[_name(part)] = attributes.get("ContentType", "").lower()
 
     def document_type(*_: object) -> None:
         # Packages have none, and it could define what it likes.

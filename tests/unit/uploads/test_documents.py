@@ -53,6 +53,28 @@ GOOD: dict[str, tuple[str, Callable[[], bytes]]] = {
         ".docx",
         lambda: documents.docx(main_part="word/document2.xml"),
     ),
+    "docx whose main part is elsewhere": (".docx", lambda: documents.docx(main_part="main.xml")),
+    "docx whose main part is written with a slash": (
+        ".docx",
+        lambda: documents.docx(main_part="/word/document.xml"),
+    ),
+    "docx of old .NET": (
+        ".docx",
+        lambda: documents.package(
+            {
+                "[Content_Types].xml": documents.docx_list(),
+                "word\\document.xml": "<w:document/>",
+            }
+        ),
+    ),
+    "docx with an empty picture of 3 MB": (".docx", lambda: documents.bomb_docx(3)),
+    "docx with a sheet of macros inside": (
+        ".docx",
+        lambda: documents.docx_that_lists(
+            '<Default Extension="xlsm" ContentType="application/vnd.ms-excel.sheet'
+            '.macroEnabled.12"/>'
+        ),
+    ),
     "docx with all parts stored": (".docx", lambda: documents.docx(compression=STORED)),
     "docx that packs badly": (
         ".docx",
@@ -156,11 +178,11 @@ ODD: dict[str, tuple[str, Callable[[], bytes], str]] = {
     "docx without a list": (
         ".docx",
         lambda: documents.package({"word/document.xml": "x"}),
-        "CORRUPT",
+        "TYPE_MISMATCH",
     ),
     "docx without a document": (
         ".docx",
-        lambda: documents.docx(main_part="word/styles.xml"),
+        lambda: documents.package({"[Content_Types].xml": documents.docx_list()}),
         "TYPE_MISMATCH",
     ),
     "docx cut short": (".docx", lambda: documents.docx()[:-30], "CORRUPT"),
