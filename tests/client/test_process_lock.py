@@ -74,3 +74,29 @@ def test_a_lock_that_cannot_be_made_is_not_taken_for_a_lock_that_is_held(tmp_pat
     (tmp_path / "broken").write_text("something else" * 100)
     with pytest.raises(sqlite3.DatabaseError), process_lock(tmp_path / "broken"):
         pass
+
+
+class Vanishing(Path):
+    """A file that its owner deletes just before somebody looks at it."""
+
+    def stat(self, *, follow_symlinks: bool = True) -> os.stat_result:
+        if not hasattr(self, "is_gone"):
+            self.is_gone = True
+            self.unlink()
+        return super().stat(follow_symlinks=follow_symlinks)
+
+
+def test_a_lock_that_its_owner_deletes_meanwhile_is_made_anew(tmp_path: Path) -> None:
+    path = Vanishing(tmp_path / "lock")
+    path.touch(0o644)
+
+    with process_lock(path) as free:
+        assert free
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert path.is_gone
+
+
+def test_a_lock_that_leads_nowhere_is_not_waited_for(tmp_path: Path) -> None:
+    (tmp_path / "lock").symlink_to(tmp_path / "missing" / "lock")
+    with pytest.raises(FileNotFoundError), process_lock(tmp_path / "lock"):
+        pass

@@ -1,6 +1,7 @@
 """Why something did not arrive, in words."""
 
 import re
+import ssl
 from pathlib import Path
 
 import httpx
@@ -8,7 +9,7 @@ import pytest
 
 from fieldgate_client import upload_run
 from fieldgate_client.errors import ApiError, UploadFailed
-from fieldgate_client.reasons import SENTENCES, in_words
+from fieldgate_client.reasons import CERTIFICATE_REFUSED, SENTENCES, in_words
 
 CONTRACT = (Path(__file__).parents[2] / "docs/api.md").read_text()
 
@@ -35,7 +36,8 @@ def test_every_code_of_ours_has_a_sentence() -> None:
     ours = {
         upload_run.CHUNKS_KEEP_MISSING,
         upload_run.STILL_ASSEMBLING,
-        upload_run.TERMS_NOT_UNDERSTOOD,
+        upload_run.NOT_UNDERSTOOD,
+        upload_run.IDEMPOTENCY_KEY_REUSED,
     }
 
     assert set(SENTENCES) == codes_of_the_contract() | ours
@@ -62,6 +64,11 @@ def test_a_refusal_is_said_with_its_details() -> None:
         " filename has two extensions."
     )
     assert str(ApiError(429, "", "Too Many Requests")) == "429: Too Many Requests"
+    # What the server says is said as it is; and a detail may be about nothing in particular.
+    whole = [{"field": "", "message": "says : nothing"}]
+    assert str(ApiError(400, "BAD", "It said : no.", whole)) == (
+        "400 BAD: It said : no: says : nothing."
+    )
 
 
 @pytest.mark.parametrize(
@@ -80,3 +87,21 @@ def test_a_refusal_is_said_with_its_details() -> None:
 )
 def test_what_httpx_says_is_put_into_words(error: Exception, words: str) -> None:
     assert in_words(error) == words
+
+
+def caused(error: Exception, *, by: Exception) -> Exception:
+    error.__cause__ = by
+    return error
+
+
+def test_a_certificate_that_is_refused_is_no_missing_connection() -> None:
+    refused = ssl.SSLCertVerificationError(1, "certificate has expired")
+    between = caused(OSError("TLS"), by=refused)
+
+    assert in_words(caused(httpx.ConnectError("TLS"), by=between)) == CERTIFICATE_REFUSED
+    while_handling = httpx.ConnectError("TLS")
+    while_handling.__context__ = refused
+    assert in_words(while_handling) == CERTIFICATE_REFUSED
+    # A handshake that is cut says nothing of certificates.
+    cut = caused(httpx.ConnectError("TLS"), by=ssl.SSLEOFError(8, "EOF"))
+    assert in_words(cut) == "no connection"

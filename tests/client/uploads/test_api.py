@@ -216,6 +216,26 @@ def test_a_refresh_is_tried_again_until_it_is_known_what_became_of_it(tmp_path: 
     asyncio.run(ask())
 
 
+@pytest.mark.parametrize(("asked_for", "tries"), [("2", 3), ("3", 1), ("60", 1)])
+def test_a_refresh_does_not_wait_longer_than_its_token_is_taken_again(
+    tmp_path: Path, asked_for: str, tries: int
+) -> None:
+    def answering(request: httpx.Request) -> httpx.Response:
+        if request.url.path.endswith("/refresh"):
+            return refusal(503, "UNAVAILABLE", **{"Retry-After": asked_for})
+        return refusal(401, "TOKEN_EXPIRED")
+
+    async def ask() -> None:
+        async with desk(tmp_path, answering) as opened:
+            with pytest.raises(ApiError):
+                await opened.api.request("POST", "/x")
+            assert opened.paths().count("/auth/refresh") == tries
+            assert tries * 8 + sum(opened.pauses) < 30
+            assert opened.tokens.load(SERVER) == TOKENS
+
+    asyncio.run(ask())
+
+
 def test_a_session_that_was_ended_is_forgotten_and_one_that_cannot_be_renewed_now_is_not(
     tmp_path: Path,
 ) -> None:

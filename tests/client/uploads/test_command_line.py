@@ -320,7 +320,7 @@ REFUSALS = {
     "not what it says": (
         "contract.pdf",
         b"<html>",
-        "TYPE_MISMATCH: Its content is of another kind than its name says.",
+        "TYPE_MISMATCH: Its content is of another kind than its name says, or it has macros.",
     ),
 }
 

@@ -13,7 +13,7 @@ from sqlalchemy import delete, func
 from fieldgate.db.tables import uploads
 from fieldgate_client.api import Api
 from fieldgate_client.database import Database
-from fieldgate_client.errors import NetworkError, UploadFailed
+from fieldgate_client.errors import NetworkError, NotUnderstood, UploadFailed
 from fieldgate_client.offline_queue import Drained, OfflineQueue
 from fieldgate_client.policy import Policy
 from fieldgate_client.tokens import TokenStore
@@ -33,7 +33,7 @@ def saying(path_ends: str, **values: Any) -> Callable[[httpx.Request], Any]:
 def test_terms_that_nobody_can_send_by_are_not_kept(field: Field, terms: dict[str, Any]) -> None:
     phone = field.phone(api_trouble=saying("/uploads", **terms))
     path = phone.write(CONTENT)
-    with pytest.raises(UploadFailed, match="TERMS_NOT_UNDERSTOOD") as failed:
+    with pytest.raises(UploadFailed, match="NOT_UNDERSTOOD") as failed:
         phone.upload(path)
 
     assert failed.value.may_resume
@@ -49,7 +49,17 @@ def test_terms_that_nobody_can_send_by_are_not_kept(field: Field, terms: dict[st
     assert len(phone.server_uploads()) == 1
 
 
-def test_a_strange_answer_about_one_file_does_not_keep_the_next_one(field: Field) -> None:
+@pytest.mark.parametrize(
+    ("path_ends", "values"),
+    [
+        ("/uploads", {"chunkSize": 0}),
+        ("/urls", {"urls": []}),
+        ("/complete", {"state": "elsewhere"}),
+    ],
+)
+def test_a_strange_answer_about_one_file_does_not_keep_the_next_one(
+    field: Field, path_ends: str, values: dict[str, Any]
+) -> None:
     phone = field.phone()
     first, second = phone.write(b"first", "first.txt"), phone.write(b"second", "second.txt")
 
@@ -62,17 +72,17 @@ def test_a_strange_answer_about_one_file_does_not_keep_the_next_one(field: Field
                     await queue.add_upload(second, "farmers")
                     return await queue.drain()
 
-    strange, times = saying("/uploads", chunkSize=0), iter([True])
+    times = iter([True])
 
     async def first_time(request: httpx.Request) -> httpx.Response | None:
-        if request.url.path.endswith("/uploads") and next(times, False):
-            answer: httpx.Response = await strange(request)
+        if request.url.path.endswith(path_ends) and next(times, False):
+            answer: httpx.Response = await saying(path_ends, **values)(request)
             return answer
         return None
 
     phone.api_trouble = first_time
     assert asyncio.run(send()) == Drained(sent=1, set_aside=1)
-    assert list(field.s3.stored(ORIGINALS).values()) == [b"second"]
+    assert b"second" in field.s3.stored(ORIGINALS).values()
     assert asyncio.run(send()) == Drained(sent=2)
 
 
@@ -104,7 +114,7 @@ def test_an_upload_as_no_upload_is(field: Field, view: dict[str, Any]) -> None:
         return answer
 
     phone.api_trouble = of_the_upload
-    with pytest.raises(NetworkError, match="Not the server's answer"):
+    with pytest.raises(UploadFailed, match=r"NOT_UNDERSTOOD: .*Not the server's answer"):
         phone.upload(path)
     assert not phone.sent
 
@@ -123,7 +133,7 @@ def test_a_chunk_is_said_to_be_missing_that_there_is_not(field: Field) -> None:
 
     phone = field.phone(api_trouble=refuse)
     path = phone.write(CONTENT)
-    with pytest.raises(NetworkError, match="Not the server's answer"):
+    with pytest.raises(UploadFailed, match=r"NOT_UNDERSTOOD: .*Not the server's answer"):
         phone.upload(path)
     phone.api_trouble = None
     assert phone.arrived(phone.upload(path)) == CONTENT
@@ -132,9 +142,52 @@ def test_a_chunk_is_said_to_be_missing_that_there_is_not(field: Field) -> None:
 def test_leave_to_send_that_is_lacking_is_asked_for_by_the_next_run(field: Field) -> None:
     phone = field.phone(api_trouble=saying("/urls", urls=[]))
     path = phone.write(CONTENT)
-    with pytest.raises(NetworkError, match="no URL for chunk 1"):
+    with pytest.raises(UploadFailed, match=r"NOT_UNDERSTOOD: .*no URL for chunk 1"):
         phone.upload(path)
     assert not phone.sent
+
+    phone.api_trouble = None
+    assert phone.arrived(phone.upload(path)) == CONTENT
+
+
+def test_a_report_that_is_answered_strangely_ends_the_upload_and_not_the_queue(
+    field: Field,
+) -> None:
+    async def refuse(_: httpx.Request) -> httpx.Response:
+        return httpx.Response(400)
+
+    phone = field.phone(trouble=refuse, api_trouble=saying("/failures", state=7))
+    path = phone.write(CONTENT)
+    with pytest.raises(UploadFailed, match="NOT_UNDERSTOOD") as failed:
+        phone.upload(path)
+    assert failed.value.may_resume
+
+    phone.trouble = phone.api_trouble = None
+    assert phone.arrived(phone.upload(path)) == CONTENT
+
+
+def test_an_upload_without_a_name_can_be_given_up(field: Field) -> None:
+    phone = field.phone(api_trouble=saying("/uploads", uploadId="../auth/me"))
+    path = phone.write(CONTENT)
+    with pytest.raises(UploadFailed, match="NOT_UNDERSTOOD"):
+        phone.upload(path)
+
+    local_id = phone.local_ids[path]
+    assert phone.do(lambda manager: manager.cancel(local_id)) is True
+    with Database(phone.disk) as database:
+        assert UploadStore(database).find(local_id).state == "cancelled"
+
+
+async def nothing_in_it(request: httpx.Request) -> httpx.Response | None:
+    return httpx.Response(204) if request.method == "GET" else None
+
+
+def test_an_answer_without_the_envelope_is_the_networks(field: Field) -> None:
+    phone = field.phone(api_trouble=nothing_in_it)
+    path = phone.write(CONTENT)
+    with pytest.raises(NetworkError, match="Not the server's answer") as failed:
+        phone.upload(path)
+    assert not isinstance(failed.value, NotUnderstood)
 
     phone.api_trouble = None
     assert phone.arrived(phone.upload(path)) == CONTENT

@@ -63,6 +63,15 @@ def test_storage_that_keeps_losing_chunks_is_not_fed_for_ever(field: Field) -> N
     assert phone.arrived(phone.upload(path)) == CONTENT
 
 
+def test_storage_may_lose_chunks_nine_times(field: Field) -> None:
+    phone = field.phone()
+    path = phone.write(CONTENT)
+    phone.api_trouble = before("/complete", lambda: lose_chunk(phone, 4), times=9)
+
+    assert phone.arrived(phone.upload(path)) == CONTENT
+    assert phone.sent.total() == len(CONTENT) + 9
+
+
 def test_an_upload_that_failed_in_the_middle_is_taken_up_by_the_next_run(field: Field) -> None:
     phone = field.phone()
     path = phone.write(CONTENT)
@@ -114,6 +123,23 @@ def test_a_key_that_names_another_request_is_replaced(field: Field) -> None:
 
     assert phone.arrived(phone.upload(path)) == CONTENT
     assert phone.sent.total() == len(CONTENT)
+
+
+def test_a_key_that_always_names_another_request_is_not_called_forgotten(field: Field) -> None:
+    error = {"code": "IDEMPOTENCY_KEY_REUSED", "message": "No.", "details": []}
+
+    async def refuse(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(409, json={"success": False, "error": error})
+
+    phone = field.phone(api_trouble=refuse)
+    path = phone.write(CONTENT)
+    with pytest.raises(UploadFailed, match="takes it for another request") as failed:
+        phone.upload(path)
+    assert failed.value.may_resume
+    assert "forgetting" not in str(failed.value)
+
+    phone.api_trouble = None
+    assert phone.arrived(phone.upload(path)) == CONTENT
 
 
 def test_a_server_that_is_down_is_no_reason_to_give_up(field: Field) -> None:

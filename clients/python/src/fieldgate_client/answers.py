@@ -1,13 +1,14 @@
 """What the server answered, read with care.
 
 Whatever has another size or shape than the contract says is not the server's answer but somebody
-else's, such as a captive portal's: a NetworkError, and never a traceback.
+else's, such as a captive portal's: a NetworkError, and never a traceback. Where the envelope is
+right and what is in it isn't, that is a NotUnderstood.
 """
 
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from email.utils import parsedate_to_datetime
@@ -15,7 +16,7 @@ from typing import Any, NoReturn
 
 import httpx
 
-from fieldgate_client.errors import ApiError, NetworkError
+from fieldgate_client.errors import ApiError, NetworkError, NotUnderstood
 
 # The longest answer of the contract, 32 signed URLs, takes 64 KiB.
 MAX_ANSWER_BYTES = 1024 * 1024
@@ -24,7 +25,10 @@ UNPACKED = {"Accept-Encoding": "identity"}
 # What the gateway says by itself, outside the envelope (docs, "Answers"), besides 5xx.
 GATEWAY_STATUSES = frozenset({413, 429})
 
-_NAME = re.compile(r"[\w-]{1,64}", re.ASCII)
+# What stands in a path is a UUID's 36 characters; a longer name than this is none.
+MAX_NAME_CHARACTERS = 64
+
+_NAME = re.compile(rf"[\w-]{{1,{MAX_NAME_CHARACTERS}}}", re.ASCII)
 _VISIBLE = re.compile(r"[!-~]+")
 
 
@@ -33,15 +37,21 @@ def strange(why: str) -> NetworkError:
     return NetworkError(f"Not the server's answer: {why}")
 
 
+def not_understood(why: str) -> NotUnderstood:
+    """Return the error for an answer in the envelope whose content the contract doesn't know."""
+    return NotUnderstood(f"Not the server's answer: {why}")
+
+
 class Fields:
     """An object of JSON, whose fields are read as what they have to be.
 
-    All raise NetworkError where they are something else.
+    All raise `wrong`, which is a NetworkError, where they are something else.
     """
 
-    def __init__(self, found: object) -> None:
+    def __init__(self, found: object, wrong: Callable[[str], NetworkError] = strange) -> None:
+        self._wrong = wrong
         if not isinstance(found, dict):
-            raise strange("no object where there should be one.")
+            raise wrong("no object where there should be one.")
         self._found: Mapping[str, Any] = found
 
     def has(self, name: str) -> bool:
@@ -50,13 +60,13 @@ class Fields:
 
     def any(self, name: str) -> Any:
         if name not in self._found:
-            raise strange(f"no {name}.")
+            raise self._wrong(f"no {name}.")
         return self._found[name]
 
     def text(self, name: str) -> str:
         found = self.any(name)
         if not isinstance(found, str):
-            raise strange(f"{name} is no text.")
+            raise self._wrong(f"{name} is no text.")
         return found
 
     def text_or_none(self, name: str) -> str | None:
@@ -65,13 +75,13 @@ class Fields:
     def name(self, name: str) -> str:
         """Read what may stand in a path: 1 to 64 letters, digits, "-" and "_"."""
         if not _NAME.fullmatch(found := self.text(name)):
-            raise strange(f"{name} names nothing.")
+            raise self._wrong(f"{name} names nothing.")
         return found
 
     def visible(self, name: str) -> str:
         """Read what may stand in a header: visible ASCII, and some of it."""
         if not _VISIBLE.fullmatch(found := self.text(name)):
-            raise strange(f"{name} is no word.")
+            raise self._wrong(f"{name} is no word.")
         return found
 
     def truth(self, name: str) -> bool:
@@ -81,20 +91,20 @@ class Fields:
     def whole(self, name: str, least: int, most: int) -> int:
         found = self.any(name)
         if not _is_whole(found) or not least <= found <= most:
-            raise strange(f"{name} is no whole number from {least} to {most}.")
+            raise self._wrong(f"{name} is no whole number from {least} to {most}.")
         return int(found)
 
     def number(self, name: str, least: float, most: float) -> float:
         found = self.any(name)
         if not (_is_whole(found) or isinstance(found, float)) or not least <= found <= most:
-            raise strange(f"{name} is no number from {least} to {most}.")
+            raise self._wrong(f"{name} is no number from {least} to {most}.")
         return float(found)
 
     def numbers(self, name: str, most: int) -> list[int]:
         """Read a list of whole numbers from 1, in order and each once."""
         found = self._list(name)
         if not all(_is_whole(each) and 1 <= each <= most for each in found):
-            raise strange(f"{name} are not whole numbers from 1 to {most}.")
+            raise self._wrong(f"{name} are not whole numbers from 1 to {most}.")
         return sorted(set(found))
 
     def moment(self, name: str) -> datetime:
@@ -102,29 +112,29 @@ class Fields:
         try:
             found = datetime.fromisoformat(self.text(name))
         except ValueError as error:
-            raise strange(f"{name} is no time.") from error
+            raise self._wrong(f"{name} is no time.") from error
         if found.tzinfo is None:
-            raise strange(f"{name} has no zone.")
+            raise self._wrong(f"{name} has no zone.")
         return found
 
     def within(self, name: str) -> "Fields":
-        return Fields(self.any(name))
+        return Fields(self.any(name), self._wrong)
 
     def each(self, name: str) -> list["Fields"]:
-        return [Fields(found) for found in self._list(name)]
+        return [Fields(found, self._wrong) for found in self._list(name)]
 
     def headers(self, name: str) -> dict[str, str]:
         found = self.within(name)
         for header in found._found:
             value = found.text(header)
             if not (_VISIBLE.fullmatch(header) and value.isascii() and value.isprintable()):
-                raise strange(f"{name} are no headers.")
+                raise self._wrong(f"{name} are no headers.")
         return dict(found._found)
 
     def _list(self, name: str) -> list[Any]:
         found = self.any(name)
         if not isinstance(found, list):
-            raise strange(f"{name} is no list.")
+            raise self._wrong(f"{name} is no list.")
         return found
 
 
@@ -137,8 +147,12 @@ class Answer:
 
     @property
     def fields(self) -> Fields:
-        """`data`, to be read as what the contract says; raises NetworkError for all else."""
-        return Fields(self.data)
+        """`data`, to be read as what the contract says.
+
+        Raises NotUnderstood for all else, and NetworkError where there was no envelope: a captive
+        portal says 204 as well.
+        """
+        return Fields(self.data, strange if self.timestamp is None else not_understood)
 
 
 async def body_of(response: httpx.Response, most: int = MAX_ANSWER_BYTES) -> bytes | None:

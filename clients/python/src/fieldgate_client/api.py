@@ -9,13 +9,14 @@ import time
 import uuid
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
 import httpx
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt
 
-from fieldgate_client.answers import UNPACKED, Answer, body_of, read
+from fieldgate_client.answers import UNPACKED, Answer, Fields, body_of, read
 from fieldgate_client.errors import ApiError, NetworkError, SignedOut, is_passing
 from fieldgate_client.policy import (
     API_TIMEOUT_SECONDS,
@@ -37,6 +38,8 @@ RENEW_EARLIER_SECONDS = 60.0
 # the session. So all tries have to fit into 30 s: 3 x 8 s, and pauses of at most 1 s and 2 s.
 REFRESH_TIMEOUT_SECONDS = 8.0
 REFRESH_ATTEMPTS = 3
+# So a server that wants more time than this is not asked again with the same token.
+MAX_REFRESH_PAUSE_SECONDS = 2.0
 # A token that is said to live for longer than a year is no token of the server's.
 MAX_TOKEN_SECONDS = 365 * 24 * 3600
 
@@ -218,7 +221,8 @@ class Api:
                 return session.access_token
             began = self._clock()
             try:
-                answer: Answer = await self._retrying(REFRESH_ATTEMPTS)(self._refresh, session)
+                retrying = self._retrying(REFRESH_ATTEMPTS, MAX_REFRESH_PAUSE_SECONDS)
+                answer: Answer = await retrying(self._refresh, session)
             except ApiError as error:
                 if is_passing(error):
                     raise
@@ -251,18 +255,21 @@ class Api:
         ends_at = came_at + tokens.expires_in - RENEW_EARLIER_SECONDS
         self._known = tokens.access_token, ends_at
 
-    def _retrying(self, attempts: int) -> AsyncRetrying:
+    def _retrying(
+        self, attempts: int, most_asked: float = MAX_RETRY_AFTER_SECONDS
+    ) -> AsyncRetrying:
+        """Try so often; not again where the server asks for a longer pause than `most_asked`."""
         return AsyncRetrying(
             stop=stop_after_attempt(attempts),
             wait=_pause,
-            retry=retry_if_exception(_is_worth_waiting),
+            retry=retry_if_exception(partial(_is_worth_waiting, most_asked)),
             sleep=self._sleep,
             reraise=True,
         )
 
 
-def _is_worth_waiting(error: BaseException) -> bool:
-    if isinstance(error, ApiError) and (error.retry_after or 0) > MAX_RETRY_AFTER_SECONDS:
+def _is_worth_waiting(most_asked: float, error: BaseException) -> bool:
+    if isinstance(error, ApiError) and (error.retry_after or 0) > most_asked:
         return False
     return isinstance(error, Exception) and is_passing(error)
 
@@ -275,7 +282,7 @@ def _pause(state: RetryCallState) -> float:
 
 
 def _tokens(answer: Answer) -> Tokens:
-    found = answer.fields
+    found = Fields(answer.data)  # the session is everybody's who waits: a NetworkError
     return Tokens(
         user_id=found.within("user").name("id"),
         access_token=found.visible("accessToken"),

@@ -106,10 +106,17 @@ def make_private(path: Path) -> None:
     An existing one is not opened: closing it again would end SQLite's locks on it, which are the
     process's (sqlite.org/howtocorrupt.html, 2.2).
     """
-    try:
-        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, FILE_MODE))
-    except FileExistsError:
-        _close_to_others(path)
+    while True:
+        try:
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, FILE_MODE))
+        except FileExistsError:
+            try:
+                _close_to_others(path)
+            except FileNotFoundError:
+                if path.is_symlink():
+                    raise  # it leads nowhere, now and the next time
+                continue  # whoever had it has just deleted it
+        return
 
 
 def _close_to_others(path: Path) -> None:

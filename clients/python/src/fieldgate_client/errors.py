@@ -24,6 +24,13 @@ class NetworkError(ClientError):
     """
 
 
+class NotUnderstood(NetworkError):
+    """The server answered, and what it says of what was asked for is not the contract's.
+
+    That may be so of one thing only, such as one upload: the others needn't wait for it.
+    """
+
+
 class ApiError(ClientError):
     """The server's refusal.
 
@@ -44,12 +51,12 @@ class ApiError(ClientError):
         self.message = message
         self.details = list(details)
         self.retry_after = retry_after
-        super().__init__(f"{status} {code}: {self.sentence}".replace(" :", ":"))
+        super().__init__(f"{f'{status} {code}'.rstrip()}: {self.sentence}")
 
     @property
     def sentence(self) -> str:
         """The server's message with its details."""
-        said = "; ".join(f"{each['field']} {each['message']}" for each in self.details)
+        said = "; ".join(f"{each['field']} {each['message']}".strip() for each in self.details)
         return f"{self.message.removesuffix('.')}: {said}." if said else self.message
 
 

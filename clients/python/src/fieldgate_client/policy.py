@@ -20,6 +20,14 @@ MAX_RETRIES = 3
 MAX_CONSECUTIVE_FAILURES = 10
 # Contract, POST /uploads/{id}/urls: 1 to 32 chunks in a request.
 URLS_PER_REQUEST = 32
+# What the server's `policy` may say and still make sense; beyond these it is an answer of nobody's.
+MIN_POLICY_PART_TIMEOUT_SECONDS = 1.0
+MAX_POLICY_PART_TIMEOUT_SECONDS = 600.0
+MAX_POLICY_RETRIES = 20
+MAX_POLICY_CONSECUTIVE_FAILURES = 100
+MAX_POLICY_INITIAL_SECONDS = 60.0
+MAX_POLICY_FACTOR = 10.0
+MAX_POLICY_BACKOFF_SECONDS = 600.0
 # One answer of the API; longer than its functions are allowed to take (template.yaml: 29 s is the
 # gateway's own limit).
 API_TIMEOUT_SECONDS = 30.0
@@ -59,12 +67,18 @@ class Policy:
         """Read the contract's `policy`, within what makes sense of each; raises NetworkError."""
         backoff = answer.within("backoff")
         return cls(
-            part_timeout_seconds=answer.number("partTimeoutSeconds", 1, 600),
-            max_retries=answer.whole("maxRetries", 0, 20),
-            max_consecutive_failures=answer.whole("maxConsecutiveFailures", 1, 100),
+            part_timeout_seconds=answer.number(
+                "partTimeoutSeconds",
+                MIN_POLICY_PART_TIMEOUT_SECONDS,
+                MAX_POLICY_PART_TIMEOUT_SECONDS,
+            ),
+            max_retries=answer.whole("maxRetries", 0, MAX_POLICY_RETRIES),
+            max_consecutive_failures=answer.whole(
+                "maxConsecutiveFailures", 1, MAX_POLICY_CONSECUTIVE_FAILURES
+            ),
             backoff=Backoff(
-                backoff.number("initialSeconds", 0, 60),
-                backoff.number("factor", 1, 10),
-                backoff.number("maxSeconds", 0, 600),
+                backoff.number("initialSeconds", 0, MAX_POLICY_INITIAL_SECONDS),
+                backoff.number("factor", 1, MAX_POLICY_FACTOR),
+                backoff.number("maxSeconds", 0, MAX_POLICY_BACKOFF_SECONDS),
             ),
         )

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import httpx
 
 from fieldgate_client.addresses import is_open_to_all
-from fieldgate_client.answers import Answer, Fields, strange
+from fieldgate_client.answers import Answer, Fields, not_understood
 from fieldgate_client.api import Api
 from fieldgate_client.policy import URLS_PER_REQUEST
 
@@ -58,14 +58,14 @@ class SignedUrls:
     async def get(self, number: int, others: Iterable[int]) -> SignedUrl:
         """Return a URL that is good by what we know; `others` are chunks to be sent as well.
 
-        Raises as `Api.request` does.
+        Raises as `Api.request` does, and NotUnderstood.
         """
         async with self._signing:
             if not self._is_good(number):
                 wanted = dict.fromkeys(n for n in (number, *others) if not self._is_good(n))
                 await self._sign(list(wanted)[:URLS_PER_REQUEST])
             if number not in self._held:
-                raise strange(f"no URL for chunk {number}.")
+                raise not_understood(f"no URL for chunk {number}.")
             return self._held[number]
 
     def refused(self, number: int, url: SignedUrl) -> None:
@@ -109,9 +109,9 @@ class SignedUrls:
             host = address.host if address.scheme in {"http", "https"} else ""
             is_open = is_open_to_all(str(address))
         except (httpx.InvalidURL, ValueError) as error:
-            raise strange("a URL that is none.") from error
+            raise not_understood("a URL that is none.") from error
         if not host:
-            raise strange("a URL that is none.")
+            raise not_understood("a URL that is none.")
         if is_open and not is_open_to_all(self._api.server):
-            raise strange(f"http://{host} would show files to everybody on the way.")
+            raise not_understood(f"http://{host} would show files to everybody on the way.")
         return url

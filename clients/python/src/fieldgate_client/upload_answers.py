@@ -1,10 +1,10 @@
-"""What the server says of an upload; all raise NetworkError for what isn't the contract's."""
+"""What the server says of an upload; all raise NotUnderstood for what isn't the contract's."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
-from fieldgate_client.answers import Answer, strange
+from fieldgate_client.answers import Answer, not_understood
 from fieldgate_client.errors import ApiError
 from fieldgate_client.policy import MAX_CHUNK_BYTES, MIN_CHUNK_BYTES, Policy
 
@@ -12,6 +12,8 @@ from fieldgate_client.policy import MAX_CHUNK_BYTES, MIN_CHUNK_BYTES, Policy
 STATES = frozenset(
     {"created", "uploading", "assembling", "completed", "failed", "aborted", "expired"}
 )
+# Of these it is said which chunks are there and which are not.
+BEING_SENT = frozenset({"created", "uploading"})
 # Of a media: its bytes are at the server. Before that it is `pending`, which says nothing of them.
 ARRIVED = frozenset({"stored", "processing", "ready"})
 
@@ -51,8 +53,8 @@ class View:
         found = answer.fields
         state = found.text("state")
         if state not in STATES:
-            raise strange("an upload in no state.")
-        is_sent = state in {"created", "uploading"}
+            raise not_understood("an upload in no state.")
+        is_sent = state in BEING_SENT
         return cls(
             state,
             found.numbers("received", count) if is_sent else [],
@@ -71,7 +73,7 @@ def missing_in(refusal: ApiError, count: int) -> set[int]:
     numbers = {str(number): number for number in range(1, count + 1)}
     said = {each["message"] for each in refusal.details if each["field"] == "missing"}
     if not said <= numbers.keys():
-        raise strange("chunks missing that there are not.")
+        raise not_understood("chunks missing that there are not.")
     return {numbers[number] for number in said}
 
 

@@ -7,24 +7,24 @@ next one goes on.
 import asyncio
 import uuid
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
 
 from fieldgate_client import local_file
-from fieldgate_client.answers import Answer
 from fieldgate_client.chunk_sending import TOO_MANY_FAILURES, ChunkSender, Surroundings
 from fieldgate_client.errors import (
     GONE_STATUSES,
     ApiError,
     FileChanged,
-    NetworkError,
+    NotUnderstood,
     UploadCancelled,
     UploadFailed,
     is_passing,
 )
 from fieldgate_client.progress import Progress
-from fieldgate_client.upload_answers import Terms, View, missing_in
+from fieldgate_client.upload_answers import BEING_SENT, Terms, View, missing_in
 from fieldgate_client.upload_record import UploadRecord
 from fieldgate_client.upload_requests import UploadRequests
 
@@ -33,6 +33,7 @@ MAX_RESTARTS = 1
 # A file that came out wrong is read and sent again, so often.
 MAX_MENDS = 2
 # The server may find chunks missing that storage took; so often, then it is storage's fault.
+# Counted are the times that it had to be sent again, not the steps.
 MAX_ROUNDS = 10
 # Assembling takes 1 to 3 s for 50 MiB: ask soon, then less and less (GET: 60 a minute).
 POLL_FIRST_SECONDS = 1.0
@@ -45,11 +46,14 @@ CHECKSUM_MISMATCH = "CHECKSUM_MISMATCH"
 FILE_CHANGED = "FILE_CHANGED"
 CHUNKS_KEEP_MISSING = "CHUNKS_KEEP_MISSING"
 STILL_ASSEMBLING = "STILL_ASSEMBLING"
-TERMS_NOT_UNDERSTOOD = "TERMS_NOT_UNDERSTOOD"
-# What the server calls failed and lets us resume; any other reason is about the file itself.
+NOT_UNDERSTOOD = "NOT_UNDERSTOOD"
+IDEMPOTENCY_KEY_REUSED = "IDEMPOTENCY_KEY_REUSED"
+# What may be over by the next run: what the server calls failed and lets us resume, and
+# CHUNKS_KEEP_MISSING, which only we say. Any other of the server's is about the file itself.
 RESUMABLE = frozenset(
     {TOO_MANY_FAILURES, CHECKSUM_MISMATCH, "ASSEMBLY_FAILED", CHUNKS_KEEP_MISSING}
 )
+KEEPS_FORGETTING = "The server keeps forgetting this upload."
 
 
 class _Forgotten(Exception):
@@ -72,6 +76,15 @@ class UploadRun:
 
     async def finish(self) -> UploadRecord:
         """Return when the file has arrived; raises as `UploadManager.run` does."""
+        try:
+            return await self._finish()
+        except NotUnderstood as error:
+            # About this upload, as far as anybody knows: the others are not to wait for it.
+            said = str(error)
+            self._by.store.failed(self._id, NOT_UNDERSTOOD, message=said)
+            raise UploadFailed(NOT_UNDERSTOOD, message=said) from error
+
+    async def _finish(self) -> UploadRecord:
         while True:
             try:
                 return await self._bring()
@@ -97,12 +110,16 @@ class UploadRun:
         """Give the upload up at the server; False when it had arrived before."""
         if self._record.upload_id is None:
             # It was asked for, and the answer lost: the same key names it.
+            upload_id = None
             try:
-                upload_id = (await self._server().create()).fields.name("uploadId")
+                answer = await self._server().create()
             except ApiError as error:
                 if is_passing(error):
                     raise
-                upload_id = None
+            else:
+                # Without a name nobody can give it up: the server's clean-up will.
+                with suppress(NotUnderstood):
+                    upload_id = answer.fields.name("uploadId")
         else:
             upload_id = self._record.upload_id
         if upload_id is not None and not await self._delete(upload_id):
@@ -115,13 +132,19 @@ class UploadRun:
             await self._server().delete(upload_id)
         except ApiError as error:
             if error.status == httpx.codes.CONFLICT or (
-                error.status in GONE_STATUSES and await self._server().has_arrived()
+                error.status in GONE_STATUSES and await self._has_arrived_for_all_we_know()
             ):
                 self._by.store.completed(self._id)
                 return False
             if error.status not in GONE_STATUSES:
                 raise
         return True
+
+    async def _has_arrived_for_all_we_know(self) -> bool:
+        try:
+            return await self._server().has_arrived()
+        except NotUnderstood:
+            return False  # it is gone; asking for ever would keep the others
 
     async def _bring(self) -> UploadRecord:
         if self._record.upload_id is None:
@@ -130,14 +153,18 @@ class UploadRun:
         view = await self._server().ask("GET")
         if view.state == "failed":
             view = await self._take_up(view)
-        for _ in range(MAX_ROUNDS):
+        rounds = 0
+        while rounds < MAX_ROUNDS:
             match view.state:
                 case "created" | "uploading":
                     view = await self._send(view)
+                    rounds += view.state in BEING_SENT
                 case "assembling":
                     view = await self._wait_for_assembly()
+                    rounds += view.state in BEING_SENT
                 case "failed" if view.failure_reason == CHECKSUM_MISMATCH:
                     view = await self._take_up(view)
+                    rounds += view.state == "failed"  # it won't have it resumed either
                 case "completed":
                     return self._completed()
                 case "failed":
@@ -157,14 +184,14 @@ class UploadRun:
         try:
             answer = await self._server().create()
         except ApiError as error:
-            if error.code == "IDEMPOTENCY_KEY_REUSED":
+            if error.code == IDEMPOTENCY_KEY_REUSED:
                 # Another version of this program wrote the request: nothing was sent under it.
                 raise _Forgotten(error.code) from error
             if is_passing(error):
                 raise
             self._by.store.failed(self._id, error.code, message=error.sentence, for_good=True)
             raise UploadFailed(error.code, may_resume=False, message=error.sentence) from error
-        terms = self._terms(answer)
+        terms = Terms.of(answer, record.size)  # nothing is kept of what nobody can go by
         digests = await asyncio.to_thread(
             local_file.chunk_digests, Path(record.path), terms.chunk_size, record.identity
         )
@@ -172,18 +199,6 @@ class UploadRun:
             self._id, terms.upload_id, terms.media_id, terms.chunk_size, terms.policy, digests
         )
         self._reload()
-
-    def _terms(self, answer: Answer) -> Terms:
-        """Read what the server agrees to; nothing is kept of what nobody can go by.
-
-        It is no NetworkError here: that would have the queue wait, and all others with this file.
-        """
-        try:
-            return Terms.of(answer, self._record.size)
-        except NetworkError as error:
-            said = str(error)
-            self._by.store.failed(self._id, TERMS_NOT_UNDERSTOOD, message=said)
-            raise UploadFailed(TERMS_NOT_UNDERSTOOD, message=said) from error
 
     async def _send(self, view: View) -> View:
         """Send what is missing and have the file put together; return how it stands then."""
@@ -285,7 +300,9 @@ class UploadRun:
     def _begin_anew(self, reason: str) -> None:
         if self._record.restarts >= MAX_RESTARTS:
             self._by.store.failed(self._id, reason)
-            raise UploadFailed(reason, message="The server keeps forgetting this upload.")
+            # A key that was used before has a sentence of its own: nothing was forgotten.
+            known = reason == IDEMPOTENCY_KEY_REUSED
+            raise UploadFailed(reason, message="" if known else KEEPS_FORGETTING)
         self._by.store.begin_anew(self._id, str(uuid.uuid4()))
         self._reload()
 
