@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from pathlib import Path
 
 import pytest
@@ -114,14 +115,18 @@ def test_a_second_process_finds_the_upload_busy_and_then_done(field: Field) -> N
     phone = field.phone()
     content = some_bytes(20 * CHUNK)
     path = phone.write(content)
+    # Neither can be done before the other has begun.
+    field.s3.faults.set("s3", "hang", 60)
     processes = [start(phone, path) for _ in range(2)]
-    for process in processes:
-        process.communicate(timeout=60)
+    with ThreadPoolExecutor() as waiting:
+        ended = [waiting.submit(process.communicate, timeout=60) for process in processes]
+        wait(ended, return_when=FIRST_COMPLETED)
+        field.s3.faults.set("s3", "hang", 0)
 
     with Database(phone.disk) as database:
         [upload] = database.rows("SELECT id FROM uploads")
     finished = phone.do(lambda manager: manager.run(upload["id"]))
 
-    assert 0 in [process.returncode for process in processes]
+    assert sorted(process.returncode for process in processes) == [0, 1]
     assert phone.arrived(finished) == content
     assert not phone.sent

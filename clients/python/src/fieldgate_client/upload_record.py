@@ -57,6 +57,11 @@ class UploadRecord:
     def identity(self) -> FileIdentity:
         return FileIdentity(self.size, self.modified_ns, self.sha256)
 
+    def is_the_same_as(self, other: "UploadRecord") -> bool:
+        """Say whether it is of the same bytes from the same path into the same folder."""
+        mine = (self.path, self.folder, self.sha256)
+        return mine == (other.path, other.folder, other.sha256)
+
     @property
     def chunk_count(self) -> int:
         """Into how many chunks the server has agreed to have the file cut."""

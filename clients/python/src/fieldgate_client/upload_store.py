@@ -22,13 +22,19 @@ class UploadStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def add(self, record: UploadRecord) -> None:
+    def add(self, record: UploadRecord) -> str:
+        """Keep an upload, unless the same goes on already; return its id, or that one's."""
         values = ", ".join(f":{name}" for name in _COLUMNS)
+        # In one transaction: another process may be adding the same.
         with self._database.transaction() as connection:
+            for other in self.unfinished(record.server, record.user_id):
+                if other.state not in GIVEN_UP and other.is_the_same_as(record):
+                    return other.id
             connection.execute(
                 f"INSERT INTO uploads ({', '.join(_COLUMNS)}) VALUES ({values})",  # noqa: S608
                 asdict(record),
             )
+        return record.id
 
     def find(self, local_id: str) -> UploadRecord:
         """Return an upload; raises KeyError when there is none."""

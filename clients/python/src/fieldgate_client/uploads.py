@@ -123,12 +123,6 @@ class UploadManager:
         path, identity = await asyncio.to_thread(
             lambda: (path.absolute(), local_file.identify(path))
         )
-        wanted = (str(path), folder, identity.sha256)
-        for record in self._store.unfinished(self._api.server, user_id):
-            if (record.path, record.folder, record.sha256) == wanted and (
-                record.state not in GIVEN_UP
-            ):
-                return record.id
         record = UploadRecord(
             id=str(uuid.uuid4()),
             server=self._api.server,
@@ -143,8 +137,7 @@ class UploadManager:
             chunk_size=self._chunk_bytes,
             idempotency_key=str(uuid.uuid4()),
         )
-        self._store.add(record)
-        return record.id
+        return self._store.add(record)
 
     def has_arrived(self, path: Path, folder: str) -> bool:
         """Say whether this very file, by size and time, was sent for this folder before."""
