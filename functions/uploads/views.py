@@ -84,24 +84,21 @@ class MediaView(ApiModel):
         )
 
 
-class PresignedUpload(ApiModel):
+class SignedRequest(ApiModel):
     """The request to make: exactly this method, URL and headers, before `expires_at`."""
 
-    media_id: UUID
     method: str
     url: str
     headers: dict[str, str]
     expires_at: UtcTime
 
+
+class PresignedUpload(SignedRequest):
+    media_id: UUID
+
     @classmethod
     def of(cls, media: Media, presigned: PresignedRequest) -> Self:
-        return cls(
-            media_id=media.id,
-            method=presigned.method,
-            url=presigned.url,
-            headers=presigned.headers,
-            expires_at=presigned.expires_at,
-        )
+        return cls(media_id=media.id, **vars(presigned))
 
 
 class Backoff(ApiModel):
@@ -144,24 +141,12 @@ class NewUpload(ApiModel):
         )
 
 
-class SignedChunk(ApiModel):
-    """The request to make, as `PresignedUpload`."""
-
+class SignedChunk(SignedRequest):
     number: int
-    method: str
-    url: str
-    headers: dict[str, str]
-    expires_at: UtcTime
 
     @classmethod
     def of(cls, number: int, presigned: PresignedRequest) -> Self:
-        return cls(
-            number=number,
-            method=presigned.method,
-            url=presigned.url,
-            headers=presigned.headers,
-            expires_at=presigned.expires_at,
-        )
+        return cls(number=number, **vars(presigned))
 
 
 class SignedChunks(ApiModel):
