@@ -32,6 +32,9 @@ IDLE_SECONDS = 300
 
 BEGIN = "begin transaction"
 
+# What the trigger of the change log says with the first change of a transaction.
+CHANGES_RECORDED = b"fieldgate: changes recorded"
+
 # What the change log records. OFFSET drops the row after computing it: rows that are sent, and the
 # count of them, would be taken for those of the statement that follows.
 _SET_CONTEXT = (
@@ -69,11 +72,13 @@ class Connection(dbapi.Connection):  # type: ignore[misc]
 
     `deadline` is a time of `time.monotonic()`: no statement waits for the server beyond it, and
     after it only COMMIT and ROLLBACK are sent, with GRACE_SECONDS to be answered in. `context` is
-    actor and request id of the transactions to come, sent with their BEGIN.
+    actor and request id of the transactions to come, sent with their BEGIN. `recorded_changes` is
+    set once the change log recorded something.
     """
 
     deadline = float("inf")
     context = ("", "")
+    recorded_changes = False
     _sock: Any
     _usock: Any
 
@@ -163,6 +168,12 @@ class Connection(dbapi.Connection):  # type: ignore[misc]
         fields.pop("D", None)
         cause = _ERRORS_BY_CLASS.get(fields.get("C", "")[:2], dbapi.OperationalError)
         context.error = cause(fields)
+
+    @override
+    def handle_NOTICE_RESPONSE(self, data: bytes, context: Context) -> None:
+        super().handle_NOTICE_RESPONSE(data, context)
+        if self.notices[-1].get(b"M") == CHANGES_RECORDED:
+            self.recorded_changes = True
 
     def _send_ahead(self, statement: str, params: Sequence[str] = ()) -> None:
         # Undescribed, so it must return no rows. When it fails, the server skips what comes after.

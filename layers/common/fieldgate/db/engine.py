@@ -64,11 +64,19 @@ class Database:
     """
 
     def __init__(
-        self, address: Callable[[], DatabaseAddress], settings: DatabaseSettings | None = None
+        self,
+        address: Callable[[], DatabaseAddress],
+        settings: DatabaseSettings | None = None,
+        *,
+        on_recorded: Callable[[], None] | None = None,
     ) -> None:
-        """Keep what is needed to connect; nothing is opened yet."""
+        """Keep what is needed to connect; nothing is opened yet.
+
+        `on_recorded` is called after each commit that the change log recorded something of.
+        """
         self._address = address
         self._settings = settings or DatabaseSettings()
+        self._on_recorded = on_recorded
 
     def read[T](self, work: Callable[[Connection], T]) -> T:
         """Run `work` in autocommit: one statement is one round trip, with nothing around it.
@@ -113,18 +121,21 @@ class Database:
 
         """
 
-        def attempt() -> T:
+        def attempt() -> tuple[T, bool]:
             with self.engine.connect() as connection:
-                self._set_up(connection, actor or "", request_id or "")
+                dbapi_connection = self._set_up(connection, actor or "", request_id or "")
                 try:
                     result = work(connection)
                 except BaseException:
                     _roll_back(connection)
                     raise
                 _commit(connection)
-                return result
+                return result, dbapi_connection.recorded_changes
 
-        return self._run(attempt)
+        result, recorded = self._run(attempt)
+        if recorded and self._on_recorded:
+            self._on_recorded()
+        return result
 
     def close(self) -> None:
         """Close the connection; the next use opens another."""
@@ -169,10 +180,14 @@ class Database:
             },
         )
 
-    def _set_up(self, connection: Connection, actor: str = "", request_id: str = "") -> None:
+    def _set_up(
+        self, connection: Connection, actor: str = "", request_id: str = ""
+    ) -> driver.Connection:
         dbapi_connection = cast("driver.Connection", connection.connection.dbapi_connection)
         dbapi_connection.deadline = _deadline.get()
         dbapi_connection.context = (actor, request_id)
+        dbapi_connection.recorded_changes = False
+        return dbapi_connection
 
     def _run[T](self, attempt: Callable[[], T]) -> T:
         seconds = min(self._settings.database_call_seconds, seconds_left())
@@ -194,7 +209,9 @@ class Database:
 @once
 def database() -> Database:
     """The database of this process, by its settings."""
-    return Database(resolve_database_address, load(DatabaseSettings))
+    from fieldgate.relay import wake_for_changes
+
+    return Database(resolve_database_address, load(DatabaseSettings), on_recorded=wake_for_changes)
 
 
 def violated_constraint(error: DBAPIError) -> str:

@@ -15,6 +15,12 @@ from fieldgate.db.tables.one_time_codes import (
     registrations,
     sms_messages,
 )
+from fieldgate.db.tables.realtime import (
+    realtime_broadcasts,
+    realtime_connections,
+    realtime_events,
+    realtime_stream,
+)
 from fieldgate.db.tables.requests import idempotency_keys, rate_limits
 from fieldgate.db.tables.sessions import sessions
 from fieldgate.db.tables.uploads import uploads
@@ -30,6 +36,10 @@ __all__ = [
     "outbox",
     "permissions",
     "rate_limits",
+    "realtime_broadcasts",
+    "realtime_connections",
+    "realtime_events",
+    "realtime_stream",
     "registrations",
     "role_permissions",
     "roles",

@@ -1,0 +1,1 @@
+"""Data changes to every phone, over API Gateway WebSockets."""

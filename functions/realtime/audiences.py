@@ -1,0 +1,69 @@
+"""Whom an event is for, and who somebody is to the stream: both are sets of short texts.
+
+| text               | for                                                    |
+|--------------------|--------------------------------------------------------|
+| `all`              | everybody                                              |
+| `user:{id}`        | one user                                               |
+| `role:{name}`      | whoever has the role now                               |
+| `channel:{name}`   | whoever subscribed, and may see what is told there now |
+
+Somebody sees an event whose audiences have one of theirs among them. A channel is a topic, or a
+topic and one thing of it: `shipments`, `shipments:123`.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from uuid import UUID
+
+EVERYBODY = "all"
+
+CHANNEL = re.compile(r"[a-z][a-z0-9_-]{0,49}(?::[A-Za-z0-9_.-]{1,100})?", re.ASCII)
+
+# The permission that it takes to see what is told of a topic; of others whoever asks may. One's own
+# things are told without a subscription.
+GUARDED_TOPICS: Mapping[str, str] = {"media": "media:read_all", "users": "users:read"}
+
+
+@dataclass(frozen=True)
+class Viewer:
+    """Somebody, as the database knows them now, and the channels that they subscribed to."""
+
+    user_id: UUID
+    roles: Iterable[str]
+    permissions: frozenset[str]
+    channels: Iterable[str] = ()
+
+    def audiences(self) -> frozenset[str]:
+        """Return every audience that the viewer is of."""
+        return frozenset(
+            [
+                EVERYBODY,
+                user(self.user_id),
+                *map(role, self.roles),
+                *(channel(name) for name in self.channels if may_follow(self.permissions, name)),
+            ]
+        )
+
+
+def user(user_id: UUID | str) -> str:
+    return f"user:{user_id}"
+
+
+def role(name: str) -> str:
+    return f"role:{name}"
+
+
+def channel(name: str) -> str:
+    return f"channel:{name}"
+
+
+def channels_of(entity_type: str, entity_id: str) -> tuple[str, str]:
+    """Return the audiences of who follows the topic, and of who follows this one thing."""
+    return channel(entity_type), channel(f"{entity_type}:{entity_id}")
+
+
+def may_follow(permissions: frozenset[str], channel_name: str) -> bool:
+    """Say whether somebody with these permissions may see what is told in a channel."""
+    needed = GUARDED_TOPICS.get(channel_name.partition(":")[0])
+    return needed is None or needed in permissions
