@@ -38,14 +38,15 @@ demo: .venv/synced .venvs/ministack/synced ## Run the main job end to end and sh
 up: .venv/synced .venvs/ministack/synced ## Run the whole stack on this machine until Ctrl-C
 	@exec $(LOCALLY) $(PYTHON) -m local up
 
-test: .venv/synced .venvs/ministack/synced ## Run all tests: unit, integration, end to end
-	$(LOCALLY) $(PYTHON) -m pytest $(or $(ARGS),--cov --cov-report=term)
+test: .venv/synced .venvs/ministack/synced .build/signalr/synced ## Run all tests: unit, integration, end to end
+	$(LOCALLY) $(PYTHON) -m pytest $(or $(ARGS),--cov --cov-report=term --numprocesses=2)
 
 races: .venv/synced ## Run the tests of races 50 times in a row (TIMES=)
 	for run in $$(seq $(or $(TIMES),50)); do echo "run $$run"; $(LOCALLY) $(PYTHON) -m pytest -q \
 		tests/integration/identity/test_otp_races.py \
 		tests/integration/identity/test_refresh_races.py \
-		tests/integration/uploads/test_upload_races.py || exit 1; done
+		tests/integration/uploads/test_upload_races.py \
+		tests/integration/realtime/test_relay_races.py || exit 1; done
 
 stress: .venv/synced .venvs/ministack/synced ## Run the random tests for long (STRESS=, 1 is an hour or so)
 	STRESS=$(or $(STRESS),1) $(LOCALLY) $(PYTHON) -m pytest -q --no-cov \
@@ -79,6 +80,11 @@ keys: .venv/synced ## Make a key pair to sign access tokens with, in .build/
 bench: .venv/synced .venvs/ministack/synced .venvs/node/synced ## Measure what the documentation claims
 	$(PYTHON) -m benchmarks.photo_memory
 	$(LOCALLY) $(PYTHON) -m benchmarks.uploads
+	$(LOCALLY) $(PYTHON) -m benchmarks.on_message_start
+	$(LOCALLY) $(PYTHON) -m benchmarks.relay
+	$(LOCALLY) $(PYTHON) -m benchmarks.fan_out
+	$(LOCALLY) $(PYTHON) -m benchmarks.realtime
+	$(PYTHON) -m benchmarks.realtime_costs
 
 clean: ## Remove everything that was installed, built or run here
 	rm -rf .venv .venvs .uv .uv.lock .local .build .aws-sam .mypy_cache .ruff_cache .pytest_cache
@@ -99,3 +105,10 @@ $(UV):
 .venvs/%/synced: $(UV) uv.lock
 	@umask 022; $(LOCK) sh -c 'test $@ -nt uv.lock || { test -e $@ || rm -rf .venvs/$*; rm -f $@; \
 		UV_PROJECT_ENVIRONMENT=.venvs/$* $(UV) sync --quiet --frozen --only-group $* && touch $@; }'
+
+# Microsoft's SignalR client, which the end-to-end tests run in Node.
+.build/signalr/synced: .venvs/node/synced tests/e2e/signalr/package.json tests/e2e/signalr/package-lock.json
+	@$(LOCK) sh -c 'rm -rf .build/signalr && mkdir -p .build/signalr \
+		&& cp tests/e2e/signalr/package*.json .build/signalr && cd .build/signalr \
+		&& PATH="$(CURDIR)/.venvs/node/bin:$$PATH" npm_config_cache="$(CURDIR)/.build/npm" npm ci --ignore-scripts \
+			--no-audit --no-fund --loglevel=error && touch synced'

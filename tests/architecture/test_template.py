@@ -2,6 +2,7 @@
 
 import ast
 import json
+import re
 from typing import Any
 
 import pytest
@@ -26,6 +27,8 @@ PUBLIC = {
     "GET /.well-known/jwks.json": "public keys, for whoever verifies our tokens",
     "GET /health": "monitors have no account",
     "GET /health/version": "monitors have no account",
+    "GET /health/signalr": "monitors have no account",
+    "GET /health/realtime": "monitors have no account",
     "GET /generate_204": "a phone asks it before it trusts the network",
     "HEAD /generate_204": "a phone asks it before it trusts the network",
     "$default": "says 404 to whatever no function has",
@@ -64,7 +67,13 @@ def of_type(resources: dict[str, dict[str, Any]], kind: str) -> dict[str, dict[s
     return {n: r.get("Properties", {}) for n, r in resources.items() if r["Type"] == kind}
 
 
-def present(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def routes_of(resources: dict[str, dict[str, Any]], api: str) -> dict[str, dict[str, Any]]:
+    """Return the routes of an API by their keys."""
+    routes = of_type(resources, "AWS::ApiGatewayV2::Route").values()
+    return {route["RouteKey"]: route for route in routes if route["ApiId"] == {"Ref": api}}
+
+
+def present(entries: list[Any]) -> list[Any]:
     """Return a list's entries, also those that depend on a condition."""
     return [entry["Fn::If"][1] if "Fn::If" in entry else entry for entry in entries]
 
@@ -83,14 +92,37 @@ def test_every_entry_has_a_module_and_every_module_an_entry(source: Template) ->
 
 
 def test_every_route_has_an_authorizer_or_a_reason(resources: dict[str, dict[str, Any]]) -> None:
-    routes = of_type(resources, "AWS::ApiGatewayV2::Route").values()
-    open_routes = {route["RouteKey"] for route in routes if "AuthorizerId" not in route}
+    routes = routes_of(resources, "HttpApi")
+    open_routes = {key for key, route in routes.items() if "AuthorizerId" not in route}
     assert open_routes == set(PUBLIC)
     assert all(
-        route["AuthorizationType"] == "CUSTOM"
-        for route in routes
-        if route["RouteKey"] not in PUBLIC
+        route["AuthorizationType"] == "CUSTOM" for key, route in routes.items() if key not in PUBLIC
     )
+
+
+def test_nobody_connects_without_the_authorizer(resources: dict[str, dict[str, Any]]) -> None:
+    routes = routes_of(resources, "RealtimeApi")
+    # A connection that was let in stays who it was.
+    assert routes.keys() == {"$connect", "$disconnect", "$default"}
+    assert routes["$connect"]["AuthorizationType"] == "CUSTOM"
+    assert routes["$connect"]["AuthorizerId"] == {"Ref": "RealtimeAuthorizer"}
+    # With an identity source API Gateway would refuse a token that comes the other way.
+    assert "IdentitySource" not in resources["RealtimeAuthorizer"]["Properties"]
+
+
+def test_no_access_log_holds_what_a_client_sent(resources: dict[str, dict[str, Any]]) -> None:
+    """Tokens come in the header Authorization, and in the query access_token."""
+    stages = of_type(resources, "AWS::ApiGatewayV2::Stage").values()
+    formats = [stage["AccessLogSettings"]["Format"] for stage in stages]
+    assert len(formats) == 2
+    allowed = {
+        *("requestId", "routeKey", "status", "responseLatency", "integrationErrorMessage"),
+        *("eventType", "connectionId"),
+    }
+    for format_ in formats:
+        assert set(re.findall(r"\$context\.([a-zA-Z.]+)", format_)) <= allowed
+    distribution = resources["Distribution"]["Properties"]["DistributionConfig"]
+    assert "Logging" not in distribution
 
 
 def test_every_queue_has_a_consumer_dead_letters_and_an_alarm(
@@ -183,7 +215,7 @@ def test_a_role_has_no_managed_policy_that_its_function_has_no_use_for(
         if name in consumers:
             allowed.add("service-role/AWSLambdaSQSQueueExecutionRole")
         assert allowed <= AWS_POLICIES.keys()
-        attached = roles.pop(function["Role"]["Fn::GetAtt"][0])["ManagedPolicyArns"]
+        attached = present(roles.pop(function["Role"]["Fn::GetAtt"][0])["ManagedPolicyArns"])
         own = {policy["Ref"] for policy in attached if isinstance(policy, dict)}
         aws = {policy for policy in attached if isinstance(policy, str)}
         # What is our own has been looked at for wildcards.
@@ -253,6 +285,24 @@ def test_who_has_texts_sent_knows_where_and_may(source: Template) -> None:
     may = {n for n, f in functions.items() if {"Ref": "QueueSms"} in f.get("Policies", [])}
     assert may == {name for name in variables if "SMS_QUEUE_URL" in variables[name]}
     assert may == {"ChangePhone", "Login", "Register", "RequeueSms", "ResendOtp", "SendOtp"}
+
+
+def test_who_records_changes_or_ends_sessions_wakes_the_relay(source: Template) -> None:
+    """Without, what they did is told up to a minute late."""
+    functions = dict(sam.resources(source, sam.FUNCTION))
+    know = {
+        name
+        for name, function in functions.items()
+        if "RELAY_QUEUE_URL" in function.get("Environment", {}).get("Variables", {})
+    }
+    may = {n for n, f in functions.items() if {"Ref": "WakeRelay"} in f.get("Policies", [])}
+    assert know == may
+    assert may == {
+        *("ChangePhone", "Login", "Logout", "RefreshTokens", "ResetPassword", "SetTwoFactor"),
+        *("SetUserRoles", "SetUserStatus", "VerifyOtp", "AbortUpload", "AssembleUpload"),
+        *("CleanupUploads", "CreateUpload", "DeleteMedia", "OnMediaUploaded", "PresignUpload"),
+        "Broadcast",
+    }
 
 
 def test_a_lease_outlives_the_run_that_holds_it_and_no_longer_than_its_message(
