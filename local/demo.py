@@ -1,4 +1,4 @@
-"""`make demo`: signing in, a photo, and a document on a bad network, told as it happens."""
+"""`make demo`: signing in, a photo, a document on a bad network, and who hears of it all."""
 
 import asyncio
 import io
@@ -23,6 +23,7 @@ from rich.table import Column, Table
 from local.accounts import PASSWORD, PHONES
 from local.child import tied
 from local.demo_document import send_document
+from local.demo_office import listening_office
 from local.demo_story import DOWNLOADS, DemoFailed, Story, data_of
 from local.sample_photo import camera_jpeg
 from local.stack_settings import StackSettings
@@ -48,11 +49,19 @@ async def run() -> int:
         httpx.AsyncClient(base_url=settings.url, timeout=30) as phone,
     ):
         try:
-            tokens = await _sign_in(phone, story)
-            media = await _upload(phone, story, name, photo)
-            pictures = await _download(phone, story, media)
-            _show_pictures(story, name, photo, pictures)
-            _, document = await send_document(phone, story, tokens)
+            async with listening_office(phone, story) as office:
+                tokens = await _sign_in(phone, story)
+                media = await _upload(phone, story, name, photo)
+                with story.step("The office has heard of it"):
+                    await office.until_it_knows(media["id"], "ready")
+                pictures = await _download(phone, story, media)
+                _show_pictures(story, name, photo, pictures)
+                with office.away():
+                    story.console.print("The office loses its network")
+                    _, document = await send_document(phone, story, tokens)
+                with story.step("The office's network is back, and it catches up"):
+                    await office.until_it_knows(document["id"], "stored")
+                office.show()
         except httpx.HTTPError as error:
             reason = str(error) or type(error).__name__
             raise DemoFailed(f"Asking {error.request.url.host} failed: {reason}") from None

@@ -13,8 +13,10 @@ from local import template as sam
 from local.api_resources import expand_http_apis
 from local.child import ServerFailed
 from local.cloud import Cloud
+from local.conditions import leave_out_conditional
 from local.supported import check_supported
 from local.template import ARTIFACTS_BUCKET, ROOT, Template
+from local.websocket_api import adapt_websocket_apis, call_back_at
 
 STACK = "fieldgate-local"
 FUNCTIONS_KEY = "functions.zip"
@@ -59,8 +61,11 @@ def deploy(cloud: Cloud, parameters: Mapping[str, str], places: Places) -> Deplo
     keys = {"functions": FUNCTIONS_KEY, **{name: f"{name}.zip" for name in layers}}
     _upload(cloud, keys)
     expanded = sam.expand(sam.with_artifacts(source, keys), parameters)
+    leave_out_conditional(expanded, parameters)
     expand_http_apis(expanded)
+    adapt_websocket_apis(expanded)
     check_supported(expanded)
+    call_back_at(expanded, cloud.url)
     _run_on_this_machine(expanded, places)
     return _create(cloud, expanded, parameters)
 

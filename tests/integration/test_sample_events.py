@@ -1,4 +1,4 @@
-"""The sample events of all domains but uploads and sms (which have their own) are real."""
+"""The sample events of the smaller domains are real; uploads, sms and realtime have their own."""
 
 import json
 from pathlib import Path
@@ -54,7 +54,9 @@ CODE_SAMPLES = {
     *("register", "send_otp", "resend_otp", "verify_otp"),
     *("change_phone", "reset_password", "cleanup_otps"),
 }
-OTHER_SAMPLES = {"authorize", "refresh_tokens", "migrate"} | CODE_SAMPLES
+# In integration/realtime.
+REALTIME_SAMPLES = {"authorize_connection", "check_realtime"}
+OTHER_SAMPLES = {"authorize", "refresh_tokens", "migrate"} | CODE_SAMPLES | REALTIME_SAMPLES
 
 
 def sample(name: str) -> dict[str, Any]:
@@ -90,7 +92,8 @@ def test_every_function_of_the_other_domains_has_its_sample_run_here() -> None:
         properties["Handler"].split(".")
         for _, properties in sam.resources(sam.read_template(), sam.FUNCTION)
     ]
-    names = {name for domain, name, _ in handlers if domain not in {"uploads", "sms"}}
+    others = {"uploads", "sms", "realtime"}
+    names = {name for domain, name, _ in handlers if domain not in others}
     assert names == HTTP_SAMPLES.keys() | OTHER_SAMPLES
 
 

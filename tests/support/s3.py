@@ -27,8 +27,8 @@ from moto.backends import get_backend
 from moto.core.botocore_stubber import BotocoreStubber
 from moto.core.models import DEFAULT_ACCOUNT_ID
 
+from fieldgate.sigv4 import Credentials
 from fieldgate.storage.settings import Place
-from fieldgate.storage.sigv4 import Credentials
 from local.faults import Faults
 from local.s3_gate import MAX_SPOOL_BYTES, create_gate
 

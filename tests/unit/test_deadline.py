@@ -11,9 +11,9 @@ from fieldgate.deadline import seconds_left, within
 from fieldgate.errors import Unavailable
 from fieldgate.http import Envelope, create_app, entry_point, envelope
 from fieldgate.http.app import REQUEST_SECONDS
+from fieldgate.sigv4 import Credentials
 from fieldgate.storage.s3 import S3Storage
 from fieldgate.storage.settings import Place
-from fieldgate.storage.sigv4 import Credentials
 from tests.support.clock import Clock
 from tests.support.gateway import call
 from tests.support.log import Log

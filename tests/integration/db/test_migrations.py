@@ -187,6 +187,7 @@ def test_the_seeded_roles_have_their_permissions(database: Database) -> None:
         "media:write_all": ["admin"],
         "users:read": ["admin"],
         "users:write": ["admin"],
+        "realtime:broadcast": ["admin"],
     }
 
 

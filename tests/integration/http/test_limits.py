@@ -336,6 +336,36 @@ def test_an_address_is_what_one_customer_has(
     assert knock_at(address=seen).data == counted
 
 
+EDGE_KEY = "only-cloudfront-has-this-one-to-show"
+
+
+@pytest.mark.parametrize(
+    ("shown", "forwarded", "counted"),
+    [
+        (EDGE_KEY, "203.0.113.5, 192.0.2.7", "203.0.113.5"),
+        # What the client wrote itself stands before what CloudFront saw.
+        (EDGE_KEY, "198.51.100.1, 203.0.113.5, 192.0.2.7", "203.0.113.5"),
+        (EDGE_KEY, "2001:db8:1:2::1, 192.0.2.7", "2001:db8:1:2::/64"),
+        (EDGE_KEY, "192.0.2.7", "192.0.2.7"),
+        (EDGE_KEY, "", "192.0.2.7"),
+        (EDGE_KEY[:-1], "203.0.113.5, 192.0.2.7", "192.0.2.7"),
+        ("schlüssel", "203.0.113.5, 192.0.2.7", "192.0.2.7"),
+    ],
+)
+def test_behind_cloudfront_the_address_is_what_it_saw(
+    environment: pytest.MonkeyPatch, shown: str, forwarded: str, counted: str
+) -> None:
+    environment.setenv("EDGE_KEY", EDGE_KEY)
+    headers = {"x-edge-key": shown, "x-forwarded-for": forwarded}
+    assert knock_at(**headers).data == counted
+
+
+def test_without_a_key_of_ours_nobody_is_cloudfront(environment: pytest.MonkeyPatch) -> None:
+    headers = {"x-edge-key": "", "x-forwarded-for": "203.0.113.5, 192.0.2.7"}
+    assert knock_at(**headers).data == "192.0.2.7"
+    assert knock_at(**headers | {"x-edge-key": "anything"}).data == "192.0.2.7"
+
+
 def test_no_number_or_address_is_written_down(store: Store) -> None:
     knock_at("+254711000009")
 

@@ -74,7 +74,8 @@ def test_it_can_be_broken_on_purpose(vendor: Vendor) -> None:
     vendor.faults.set("sms", "error", 60)
     assert send(vendor).status_code == 500
     vendor.faults.set("sms", "down", 60)
-    with pytest.raises(httpx.RemoteProtocolError):
+    # A cut connection is one or the other, as the reset is noticed before the reading or in it.
+    with pytest.raises((httpx.RemoteProtocolError, httpx.ReadError)):
         send(vendor)
     assert vendor.texts() == []
     vendor.faults.set("sms", "slow", 60)

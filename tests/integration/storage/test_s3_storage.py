@@ -9,10 +9,10 @@ import httpx
 import pytest
 
 from fieldgate.errors import Unavailable
+from fieldgate.sigv4 import Credentials
 from fieldgate.storage import ObjectMissing, ObjectTooLarge, StorageError
 from fieldgate.storage.s3 import S3Storage
 from fieldgate.storage.settings import Place
-from fieldgate.storage.sigv4 import Credentials
 from local.faults import FaultMode
 from tests.support.ports import free_port
 from tests.support.s3 import MEDIA, ORIGINALS, LocalS3

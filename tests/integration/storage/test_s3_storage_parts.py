@@ -9,10 +9,10 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import pytest
 
 from fieldgate.errors import Unavailable
+from fieldgate.sigv4 import Credentials
 from fieldgate.storage import ObjectExists, PartsGone, StorageError
 from fieldgate.storage.s3 import S3Storage
 from fieldgate.storage.settings import Place
-from fieldgate.storage.sigv4 import Credentials
 from tests.support.s3 import MEDIA, ORIGINALS, STAGING, LocalS3
 
 KEY = "clients/a.pdf"

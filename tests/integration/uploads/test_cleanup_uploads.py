@@ -242,7 +242,11 @@ def test_chunks_that_come_after_all_was_cleaned_up_are_removed(yard: Yard) -> No
     assert yard.staged() == {}
 
 
-@pytest.mark.parametrize("folder", ["notes", "0198a5b6", str(uuid4()).upper(), f"{{{uuid4()}}}"])
+@pytest.mark.parametrize(
+    "folder",
+    ["notes", "0198a5b6", str(uuid4()).upper(), f"{{{uuid4()}}}"],
+    ids=["word", "short", "capitals", "braces"],
+)
 def test_what_is_not_ours_is_left_alone(yard: Yard, folder: str, log: Log) -> None:
     yard.store(f"staging/{folder}/x", b"x")
     yard.store("exports/2026.csv", b"x")

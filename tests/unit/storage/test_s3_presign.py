@@ -14,9 +14,9 @@ from botocore.config import Config
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fieldgate.sigv4 import Credentials
 from fieldgate.storage.s3 import S3Storage
 from fieldgate.storage.settings import Place
-from fieldgate.storage.sigv4 import Credentials
 
 NOW = datetime(2026, 3, 10, 7, 8, 9, 654321, tzinfo=UTC)
 HOUR = timedelta(hours=1)

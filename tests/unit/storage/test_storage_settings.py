@@ -6,8 +6,8 @@ import pytest
 
 from fieldgate import config, storage
 from fieldgate.errors import ConfigurationError
-from fieldgate.storage.settings import Place, StorageSettings, role_credentials
-from fieldgate.storage.sigv4 import Credentials
+from fieldgate.sigv4 import Credentials
+from fieldgate.storage.settings import Place, StorageSettings
 
 KEYS = {"STORAGE_ACCESS_KEY": "key", "STORAGE_SECRET_KEY": "hush"}
 SPACES_KEYS = {"DO_SPACES_ACCESS_KEY": "key", "DO_SPACES_SECRET_KEY": "hush"}
@@ -193,22 +193,3 @@ def test_storage_is_built_once_and_again_after_forget(monkeypatch: pytest.Monkey
     monkeypatch.setenv("STORAGE_BUCKET", "two")
 
     assert storage.originals() is not first
-
-
-def test_without_keys_in_the_environment_botocores_chain_is_asked(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    class Found:
-        def get_frozen_credentials(self) -> Credentials:
-            return Credentials("chain-key", "chain-secret", "chain-token")
-
-    monkeypatch.setattr("fieldgate.storage.settings._botocore_credentials", Found)
-
-    assert role_credentials() == Credentials("chain-key", "chain-secret", "chain-token")
-
-
-def test_no_credentials_at_all_is_a_clear_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fieldgate.storage.settings._botocore_credentials", lambda: None)
-
-    with pytest.raises(ConfigurationError, match="no AWS credentials"):
-        role_credentials()

@@ -1,7 +1,11 @@
-"""Which addresses are this very machine, and which show what is sent to everybody on the way."""
+"""Which addresses are this very machine, which show what is sent to everybody on the way, and
+where changes are told.
+"""  # noqa: D205 one sentence
 
 import ipaddress
-from urllib.parse import urlsplit
+from urllib.parse import urlsplit, urlunsplit
+
+HUB = "/hubs/permissions"
 
 
 def is_loopback(host: str) -> bool:
@@ -12,6 +16,13 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def realtime_url(server: str) -> str:
+    """Return where the server at this URL tells of changes (contract, "Realtime")."""
+    address = urlsplit(server)
+    scheme = "ws" if address.scheme == "http" else "wss"
+    return urlunsplit((scheme, address.netloc, f"{address.path.rstrip('/')}{HUB}", "", ""))
 
 
 def is_open_to_all(url: str) -> bool:

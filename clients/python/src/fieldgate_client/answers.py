@@ -102,10 +102,16 @@ class Fields:
 
     def numbers(self, name: str, most: int) -> list[int]:
         """Read a list of whole numbers from 1, in order and each once."""
-        found = self._list(name)
+        found = self.listed(name)
         if not all(_is_whole(each) and 1 <= each <= most for each in found):
             raise self._wrong(f"{name} are not whole numbers from 1 to {most}.")
         return sorted(set(found))
+
+    def texts(self, name: str) -> tuple[str, ...]:
+        found = self.listed(name)
+        if not all(isinstance(each, str) for each in found):
+            raise self._wrong(f"{name} are no texts.")
+        return tuple(found)
 
     def moment(self, name: str) -> datetime:
         """Read a time with its zone."""
@@ -121,7 +127,7 @@ class Fields:
         return Fields(self.any(name), self._wrong)
 
     def each(self, name: str) -> list["Fields"]:
-        return [Fields(found, self._wrong) for found in self._list(name)]
+        return [Fields(found, self._wrong) for found in self.listed(name)]
 
     def headers(self, name: str) -> dict[str, str]:
         found = self.within(name)
@@ -131,7 +137,7 @@ class Fields:
                 raise self._wrong(f"{name} are no headers.")
         return dict(found._found)
 
-    def _list(self, name: str) -> list[Any]:
+    def listed(self, name: str) -> list[Any]:
         found = self.any(name)
         if not isinstance(found, list):
             raise self._wrong(f"{name} is no list.")
@@ -172,7 +178,7 @@ def read(response: httpx.Response, body: bytes | None) -> Answer:
     if response.status_code == httpx.codes.NO_CONTENT:
         return Answer(None, None)
     try:
-        content = Fields(_json(body))
+        content = Fields(json_of(body))
         if content.any("success") is True and response.is_success:
             return Answer(content.any("data"), content.within("meta").moment("timestamp"))
         refusal = _refusal(response, content)
@@ -185,7 +191,8 @@ def read(response: httpx.Response, body: bytes | None) -> Answer:
     raise refusal
 
 
-def _json(body: bytes | None) -> object:
+def json_of(body: bytes | None) -> object:
+    """Return the JSON that a body holds; raises NetworkError where it holds none."""
     if body is None:
         raise strange("it is too long, or packed.")
     try:

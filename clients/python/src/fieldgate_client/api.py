@@ -170,14 +170,52 @@ class Api:
             session = self._tokens.load(self.server) or session
             self._tokens.forget(self.server, session.refresh_token)
 
+    async def access_token(self) -> str:
+        """Return a token that is good as far as anybody here knows.
+
+        Raises SignedOut, and where it had to be renewed what `renewed_access_token` does.
+        """
+        token = self._session().access_token
+        if self._known is None or self._known[0] != token or self._clock() < self._known[1]:
+            return token
+        return await self.renewed_access_token(token)
+
+    async def renewed_access_token(self, token: str) -> str:
+        """Return a token in place of `token`: another task's or process's, or else a new one.
+
+        Raises:
+            NetworkError: no answer of the server's, after all tries.
+            ApiError: a refusal that passes.
+            SignedOut: there is no session, or it was ended.
+
+        """
+        async with self._refreshing:
+            session = self._session()
+            if session.access_token != token:
+                return session.access_token
+            began = self._clock()
+            try:
+                retrying = self._retrying(REFRESH_ATTEMPTS, MAX_REFRESH_PAUSE_SECONDS)
+                answer: Answer = await retrying(self._refresh, session)
+            except ApiError as error:
+                if is_passing(error):
+                    raise
+                if self._tokens.forget(self.server, session.refresh_token):
+                    raise SignedOut("The session has ended.") from error
+                return self._session().access_token  # another process was faster
+            tokens = _tokens(answer)
+            self._tokens.succeed(self.server, session.refresh_token, tokens)
+            self._know(tokens, began)
+            return self._session().access_token
+
     async def _send_signed(self, request: httpx.Request) -> Answer:
-        token = await self._access_token()
+        token = await self.access_token()
         try:
             return await self._send(request, token)
         except ApiError as error:
             if error.status != httpx.codes.UNAUTHORIZED:
                 raise
-        token = await self._renewed(token)
+        token = await self.renewed_access_token(token)
         try:
             return await self._send(request, token)
         except ApiError as error:
@@ -205,34 +243,6 @@ class Api:
         if session is None:
             raise SignedOut(f"Nobody is signed in at {self.server}.")
         return session
-
-    async def _access_token(self) -> str:
-        """Return a token that is good as far as anybody here knows."""
-        token = self._session().access_token
-        if self._known is None or self._known[0] != token or self._clock() < self._known[1]:
-            return token
-        return await self._renewed(token)
-
-    async def _renewed(self, token: str) -> str:
-        """Return a token in place of `token`: another task's or process's, or else a new one."""
-        async with self._refreshing:
-            session = self._session()
-            if session.access_token != token:
-                return session.access_token
-            began = self._clock()
-            try:
-                retrying = self._retrying(REFRESH_ATTEMPTS, MAX_REFRESH_PAUSE_SECONDS)
-                answer: Answer = await retrying(self._refresh, session)
-            except ApiError as error:
-                if is_passing(error):
-                    raise
-                if self._tokens.forget(self.server, session.refresh_token):
-                    raise SignedOut("The session has ended.") from error
-                return self._session().access_token  # another process was faster
-            tokens = _tokens(answer)
-            self._tokens.succeed(self.server, session.refresh_token, tokens)
-            self._know(tokens, began)
-            return self._session().access_token
 
     async def _refresh(self, session: Tokens) -> Answer:
         request = self._http.build_request(

@@ -1,4 +1,4 @@
-"""The command line: `fieldgate login`, `upload`, `status`, `retry`, `drop`, `logout`.
+"""The command line: `fieldgate login`, `upload`, `status`, `retry`, `drop`, `watch`, `logout`.
 
 Nothing that a user can cause shows a traceback. The exit codes are in `commands.ExitCode`.
 """
@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from rich.console import Console
 
-from fieldgate_client import commands
+from fieldgate_client import commands, watching
 from fieldgate_client.addresses import is_open_to_all
 from fieldgate_client.commands import ExitCode
 from fieldgate_client.database import default_path
@@ -63,7 +63,7 @@ def parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
     behind = _common(argparse.SUPPRESS)
     top = argparse.ArgumentParser(
         "fieldgate",
-        description="Uploads that survive the field.",
+        description="Uploads that survive the field, and what changes.",
         parents=[_common(None)],
         epilog="Exit codes: "
         + ", ".join(f"{code} {code.name.lower().replace('_', ' ')}" for code in ExitCode),
@@ -97,6 +97,17 @@ def parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
         "status", parents=[behind], help="who is signed in, the network, what waits"
     )
     status.set_defaults(command=commands.status)
+
+    watch = of.add_parser("watch", parents=[behind], help="print what changes, as it changes")
+    watch.add_argument(
+        "--channel",
+        metavar="CHANNEL",
+        dest="channels",
+        action="append",
+        default=[],
+        help="besides what is yours: shipments, shipments:123; may be said again",
+    )
+    watch.set_defaults(command=watching.watch)
 
     for name, command, says in (
         ("retry", commands.retry, "send again what was set aside"),

@@ -47,6 +47,7 @@ REACH = {
 class Client:
     """The client's parts, put together for one server and one folder."""
 
+    database: Database
     api: Api
     tokens: TokenStore
     uploads: UploadManager
@@ -72,6 +73,7 @@ async def client(options: argparse.Namespace) -> AsyncIterator[Client]:
         async with Api(options.server, tokens) as api:
             uploads = UploadManager(api, database, parallel=lambda: network().parallel_parts)
             yield Client(
+                database,
                 api,
                 tokens,
                 uploads,
@@ -176,7 +178,7 @@ async def status(options: argparse.Namespace, out: Console) -> ExitCode:
         out.print(f"Server     {options.server}")
         out.print(f"Network    {_described(state)}")
         try:
-            name = await _name(its) if state.reach is Reach.ONLINE else _remembered_name(its)
+            name = await _name(its) if state.reach is Reach.ONLINE else remembered_name(its)
             out.print(f"Signed in  {name}")
             _list(its, out)
         except SignedOut:
@@ -303,11 +305,12 @@ async def _name(its: Client) -> str:
     except SignedOut:
         raise
     except ClientError:
-        return _remembered_name(its)
+        return remembered_name(its)
     return ", ".join(filter(None, known))
 
 
-def _remembered_name(its: Client) -> str:
+def remembered_name(its: Client) -> str:
+    """Return who is signed in, without asking the server; raises SignedOut."""
     user_id = its.api.user_id
     tokens = its.tokens.load(its.api.server)
     return tokens.name or user_id if tokens else user_id

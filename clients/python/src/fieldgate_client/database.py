@@ -97,6 +97,16 @@ SCHEMA = (
         "ALTER TABLE uploads ADD COLUMN failure_message TEXT",  # the server's, beside its code
         "ALTER TABLE tokens ADD COLUMN name TEXT",  # whose they are, for people
     ),
+    (
+        """
+    CREATE TABLE realtime_positions (
+        server TEXT PRIMARY KEY,
+        user_id TEXT NOT NULL,          -- whose: what another user heard is no use to this one
+        epoch TEXT NOT NULL,
+        stream_offset INTEGER NOT NULL  -- up to here everything was heard and dealt with
+    )
+    """,
+    ),
 )
 
 

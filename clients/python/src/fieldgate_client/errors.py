@@ -9,6 +9,8 @@ from fieldgate_client.reasons import SENTENCES
 
 # Refusals that pass by themselves: too slow, too early, too many (RFC 9110, 8470, 6585).
 PASSING_STATUSES = frozenset({408, 425, 429})
+# The same, in the words of an open connection.
+PASSING_CODES = frozenset({"RATE_LIMITED", "UNAVAILABLE", "INTERNAL_ERROR"})
 # It was there and isn't any more, or was never: NOT_FOUND, GONE.
 GONE_STATUSES = frozenset({404, 410})
 
@@ -64,6 +66,22 @@ class SignedOut(ClientError):
     """Nobody is signed in (any more): the user has to sign in again. Uploads are kept."""
 
 
+class RealtimeRefused(ClientError):
+    """The server refused what was asked of it over an open connection, which goes on.
+
+    `code` is the contract's (FORBIDDEN, VALIDATION_ERROR ...).
+    """
+
+    def __init__(self, code: str, message: str) -> None:
+        self.code = code
+        self.message = message
+        super().__init__(f"{code}: {message}")
+
+
+class RealtimeEnded(ClientError):
+    """The server has closed the connection, and said not to come back."""
+
+
 class UploadFailed(ClientError):
     """The upload stopped; what has arrived is kept where it is.
 
@@ -108,4 +126,6 @@ def is_passing(error: Exception) -> bool:
             or error.status >= 500
             or (error.status == 409 and error.retry_after is not None)
         )
+    if isinstance(error, RealtimeRefused):
+        return error.code in PASSING_CODES
     return isinstance(error, NetworkError)

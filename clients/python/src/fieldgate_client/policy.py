@@ -47,6 +47,11 @@ class Backoff:
     factor: float = 2.0
     max_seconds: float = 30.0
 
+    def longest(self, retry: int) -> float:
+        """Return the most that is waited before a retry; the first is number 1."""
+        # A count that has grown for days must not make a number of it that no float can hold.
+        return min(self.initial_seconds * self.factor ** min(retry - 1, 100), self.max_seconds)
+
     def pause(self, state: RetryCallState) -> float:
         """Return how long to wait after the attempt that just failed, for tenacity."""
         jitter = wait_random_exponential(self.initial_seconds, self.max_seconds, self.factor)

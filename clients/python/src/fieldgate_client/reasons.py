@@ -1,8 +1,9 @@
-"""Why something did not arrive, in words for people: the contract's codes, and httpx's errors."""
+"""Why something did not arrive, in words for people: the contract's codes, errors on the way."""
 
 import ssl
 
 import httpx
+from websockets.exceptions import InvalidHandshake, InvalidMessage
 
 # docs/api.md, `rejectedReason` and `failureReason`, and `upload_run`'s own. What the API refuses at
 # once comes with a sentence of the server's.
@@ -41,11 +42,14 @@ _IN_WORDS: tuple[tuple[type[Exception], str], ...] = (
     (httpx.TimeoutException, "no answer in time"),
     (httpx.NetworkError, "the connection was cut"),
     (httpx.RemoteProtocolError, "the connection was cut"),
+    (InvalidMessage, "the connection was cut"),
+    (InvalidHandshake, "the server speaks no WebSocket there"),
+    (OSError, "no connection"),
 )
 
 
 def in_words(error: Exception) -> str:
-    """Say why there was no answer; httpx's own words are for programmers, and often none."""
+    """Say why there was no answer; the libraries' own words are for programmers, and often none."""
     if _is_about_a_certificate(error):
         return CERTIFICATE_REFUSED
     for kind, words in _IN_WORDS:

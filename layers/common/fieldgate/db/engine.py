@@ -209,9 +209,9 @@ class Database:
 @once
 def database() -> Database:
     """The database of this process, by its settings."""
-    from fieldgate.relay import wake_for_changes
+    from fieldgate.relay import wake
 
-    return Database(resolve_database_address, load(DatabaseSettings), on_recorded=wake_for_changes)
+    return Database(resolve_database_address, load(DatabaseSettings), on_recorded=wake)
 
 
 def violated_constraint(error: DBAPIError) -> str:

@@ -12,6 +12,8 @@ from itertools import batched
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from fieldgate.credentials import role_credentials
+from fieldgate.sigv4 import Credentials, Target, presign
 from fieldgate.storage import (
     ListedObject,
     ObjectHead,
@@ -23,8 +25,7 @@ from fieldgate.storage import (
 )
 from fieldgate.storage.botocore_errors import storage_fault, translated
 from fieldgate.storage.s3_client import build_client, content_md5
-from fieldgate.storage.settings import Place, role_credentials
-from fieldgate.storage.sigv4 import Credentials, Target, presign
+from fieldgate.storage.settings import Place
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

@@ -4,8 +4,8 @@ import base64
 import hashlib
 from typing import TYPE_CHECKING, Any
 
+from fieldgate.sigv4 import Credentials
 from fieldgate.storage.settings import Place
-from fieldgate.storage.sigv4 import Credentials
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

@@ -1,16 +1,13 @@
 """Where the buckets are, as deployments write it (seed WF-INTEG-01 for the `DO_SPACES_` names)."""
 
-import os
 from dataclasses import dataclass
-from functools import cache
 from typing import Any, Self
 from urllib.parse import urlsplit
 
 from pydantic import AliasChoices, Field, SecretStr, field_validator, model_validator
 
 from fieldgate.config import Settings
-from fieldgate.errors import ConfigurationError
-from fieldgate.storage.sigv4 import Credentials
+from fieldgate.sigv4 import Credentials
 
 SPACES_DEFAULT_REGION = "nyc3"
 SPACES_DOMAIN = "digitaloceanspaces.com"
@@ -123,30 +120,3 @@ class StorageSettings(Settings):
         if self.access_key is None or self.secret_key is None:
             return None
         return Credentials(self.access_key.get_secret_value(), self.secret_key.get_secret_value())
-
-
-def role_credentials() -> Credentials:
-    """Return the credentials of the function's role, or of a developer's profile.
-
-    Raises:
-        ConfigurationError: there are none.
-
-    """
-    access_key = os.environ.get("AWS_ACCESS_KEY_ID")
-    secret_key = os.environ.get("AWS_SECRET_ACCESS_KEY")
-    if access_key and secret_key:
-        return Credentials(access_key, secret_key, os.environ.get("AWS_SESSION_TOKEN", ""))
-    # Under SnapStart they don't stand in the environment but behind an endpoint that botocore
-    # knows how to ask and when to ask again.
-    found = _botocore_credentials()
-    if found is None:
-        raise ConfigurationError("no AWS credentials: set STORAGE_ACCESS_KEY, STORAGE_SECRET_KEY")
-    frozen = found.get_frozen_credentials()
-    return Credentials(frozen.access_key, frozen.secret_key, frozen.token or "")
-
-
-@cache
-def _botocore_credentials() -> Any:
-    from botocore.session import get_session
-
-    return get_session().get_credentials()

@@ -1,0 +1,194 @@
+"""Posting to connections, measured beside boto3's `post_to_connection`.
+
+    python -m benchmarks.fan_out [--posts 10000] [--runs 3] [--latency 0.01] [--without-boto3]
+
+One worker process posts frames of an ordinary size to a loopback @connections, which runs in a
+process of its own and takes 10 ms for an answer, as API Gateway does from within its region. Posts
+a second are by the clock, the processor's time is this process's alone; TLS, which loopback has
+none of, is not in it. Exit code 1 when a limit below is broken; figures over their limit are taken
+anew, since the machine may be busy with something else.
+"""
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from rich.console import Console
+from rich.table import Table
+
+from realtime import signalr
+from realtime.posting import AT_ONCE, Outcome, Poster, at_once
+from tests.support.connections_api import ACCESS_KEY, REGION, SECRET_KEY, TOKEN
+from tests.support.fan_out import line_to
+
+LEAST_POSTS_A_SECOND = 4_500
+MOST_MICROSECONDS = 150
+TRIES = 3  # to find the machine idle
+VERIFY_EVERY = 100  # of the signatures, one: botocore's verifying takes longer than posting
+BOTO3_SHARE = 5  # of the posts, boto3 makes a fifth
+FRAME = signalr.invocation(
+    "DataChanged",
+    {
+        "entityType": "media",
+        "entityId": "01989f3c-7a5e-7b7e-8a34-52b1c0a9d001",
+        "action": "updated",
+        "timestamp": datetime(2026, 3, 10, tzinfo=UTC).isoformat(),
+        "epoch": "01989f3c-7a5e-7b7e-8a34-52b1c0a9d002",
+        "offset": 12_345,
+    },
+).encode()
+
+_say = Console(stderr=True).print
+
+
+@dataclass
+class Figures:
+    """Of one way to post, run after run."""
+
+    posts_a_second: list[float] = field(default_factory=list)
+    microseconds: list[float] = field(default_factory=list)  # of processor's time, a post
+
+    @property
+    def is_broken(self) -> bool:
+        return (
+            statistics.median(self.posts_a_second) < LEAST_POSTS_A_SECOND
+            or statistics.median(self.microseconds) > MOST_MICROSECONDS
+        )
+
+    def measure(self, posts: int, work: Callable[[], None]) -> None:
+        began, began_work = time.perf_counter(), time.process_time()
+        work()
+        self.microseconds.append((time.process_time() - began_work) / posts * 1e6)
+        self.posts_a_second.append(posts / (time.perf_counter() - began))
+
+
+def main() -> int:
+    arguments = _arguments()
+    with serving(arguments.latency) as endpoint:
+        _say(f"{arguments.posts:,} posts, {AT_ONCE} at once")
+        for _ in range(TRIES):
+            ours = Figures()
+            for _ in range(arguments.runs):
+                ours.measure(arguments.posts, lambda: post(endpoint, arguments.posts))
+            if not ours.is_broken:
+                break
+        boto3 = Figures()
+        if not arguments.without_boto3:
+            posts = arguments.posts // BOTO3_SHARE
+            _say(f"{posts:,} by boto3, in as many threads")
+            for _ in range(arguments.runs):
+                boto3.measure(posts, lambda: post_by_boto3(endpoint, posts))
+    _show(ours, boto3)
+    return 1 if ours.is_broken else 0
+
+
+def post(endpoint: str, posts: int) -> None:
+    """Post as a run does that has so many connections to post to."""
+    outcomes: set[Outcome] = set()
+
+    async def run(poster: Poster) -> None:
+        async def one(number: int) -> None:
+            outcomes.add(await poster.post(_connection_id(number), FRAME))
+
+        await at_once(range(posts), one)
+
+    with closing(line_to(endpoint)) as line:
+        line.run(run)
+    assert outcomes == {"delivered"}, outcomes
+
+
+def post_by_boto3(endpoint: str, posts: int) -> None:
+    """Do the same by AWS's own client."""
+    import boto3  # noqa: PLC0415
+    from botocore.config import Config  # noqa: PLC0415
+
+    client = boto3.client(
+        "apigatewaymanagementapi",
+        endpoint_url=endpoint,
+        region_name=REGION,
+        aws_access_key_id=ACCESS_KEY,
+        aws_secret_access_key=SECRET_KEY,
+        aws_session_token=TOKEN,
+        config=Config(max_pool_connections=AT_ONCE, retries={"total_max_attempts": 1}),
+    )
+
+    def one(number: int) -> None:
+        client.post_to_connection(ConnectionId=_connection_id(number), Data=FRAME)
+
+    with ThreadPoolExecutor(AT_ONCE) as threads:
+        for _ in threads.map(one, range(posts)):
+            pass
+    client.close()
+
+
+@contextmanager
+def serving(latency: float) -> Iterator[str]:
+    """Run the other side until the block is left; yields its address."""
+    command = [sys.executable, "-m", "benchmarks.connections_server"]
+    command += ["--latency", str(latency), "--verify-every", str(VERIFY_EVERY)]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as server:
+        assert server.stdin
+        assert server.stdout
+        try:
+            yield server.stdout.readline().strip()
+        finally:
+            server.stdin.close()
+            said = json.loads(server.stdout.read())
+    assert said["answers"].keys() == {"200"}, said
+
+
+def _connection_id(number: int) -> str:
+    return f"L0SM9cOF{number:07}="
+
+
+def _show(ours: Figures, boto3: Figures) -> None:
+    table = Table("", "median", "spread", "limit", "", "boto3")
+    for name, of_ours, limit, is_broken, of_boto3 in (
+        (
+            "posts a second",
+            ours.posts_a_second,
+            f"at least {LEAST_POSTS_A_SECOND:,}",
+            statistics.median(ours.posts_a_second) < LEAST_POSTS_A_SECOND,
+            boto3.posts_a_second,
+        ),
+        (
+            "us of processor a post",
+            ours.microseconds,
+            f"at most {MOST_MICROSECONDS}",
+            statistics.median(ours.microseconds) > MOST_MICROSECONDS,
+            boto3.microseconds,
+        ),
+    ):
+        table.add_row(
+            name,
+            f"{statistics.median(of_ours):,.0f}",
+            f"{min(of_ours):,.0f} - {max(of_ours):,.0f}",
+            limit,
+            "broken" if is_broken else "holds",
+            f"{statistics.median(of_boto3):,.0f}" if of_boto3 else "",
+            style="bold red" if is_broken else "",
+        )
+    Console(width=None if sys.stdout.isatty() else 120).print(table)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.fan_out")
+    parser.add_argument("--posts", type=int, default=10_000)
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--latency", type=float, default=0.01, help="of an answer, in seconds")
+    parser.add_argument("--without-boto3", action="store_true")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

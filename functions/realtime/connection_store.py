@@ -1,0 +1,172 @@
+"""Every query of who is connected, and what they subscribed to."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+from uuid import UUID
+
+from sqlalchemy import Connection, text
+
+from realtime.audiences import Viewer
+
+type Dialect = Literal["signalr", "json"]
+
+# Sign-ins are 20 at most (identity.session_store), each with a connection and, after a lost
+# network, one or two that nobody noticed the end of yet.
+MAX_CONNECTIONS = 50
+
+# Locked in share mode: who ends the session (a logout, a block) waits and then finds the
+# connection, or was first, and then is waited for and there is none.
+_ADD = """
+    WITH acting AS (
+        SELECT sessions.user_id
+        FROM sessions JOIN users ON users.id = sessions.user_id
+        WHERE sessions.id = :session_id AND sessions.user_id = :user_id
+            AND sessions.ended_at IS NULL AND sessions.expires_at > now()
+            AND users.status = 'active'
+        FOR SHARE OF sessions
+    ),
+    others AS (
+        SELECT count(*) AS number FROM realtime_connections
+        WHERE user_id = :user_id AND id <> :id
+    ),
+    added AS (
+        INSERT INTO realtime_connections (id, user_id, session_id, token_expires_at)
+        SELECT :id, user_id, :session_id, :token_expires_at
+        FROM acting CROSS JOIN others WHERE number < :most
+        ON CONFLICT (id) DO UPDATE SET token_expires_at = excluded.token_expires_at
+            WHERE realtime_connections.session_id = excluded.session_id
+        RETURNING id
+    )
+    SELECT EXISTS (SELECT FROM added) AS added,
+        EXISTS (SELECT FROM acting) AND (SELECT number FROM others) >= :most AS too_many"""
+
+# Who a connection is of, as long as its session, its user and its token are good.
+_MEMBER = """
+        FROM sessions JOIN users ON users.id = sessions.user_id
+        WHERE sessions.id = connection.session_id AND users.id = connection.user_id
+            AND sessions.ended_at IS NULL AND sessions.expires_at > now()
+            AND users.status = 'active' AND connection.token_expires_at > now()"""
+_COLUMNS = """
+        connection.user_id, connection.channels, connection.dialect,
+        connection.ready_at IS NOT NULL OR connection.leased_until IS NOT NULL AS begun,
+        ARRAY(SELECT role FROM user_roles WHERE user_id = connection.user_id) AS roles,
+        ARRAY(SELECT DISTINCT permission FROM role_permissions JOIN user_roles USING (role)
+            WHERE user_id = connection.user_id) AS permissions"""
+_FIND = f"""
+    SELECT {_COLUMNS} FROM realtime_connections AS connection
+    WHERE id = :id AND EXISTS (SELECT {_MEMBER})"""  # noqa: S608 made of constants
+
+# So that of two handshakes one is answered, and what the client sends at once after it got the
+# answer isn't taken for something that came before. Nobody else has leases of what isn't ready.
+_BEGIN_HANDSHAKE = f"""
+    UPDATE realtime_connections AS connection SET leased_until = now() + interval '30 seconds'
+    WHERE id = :id AND ready_at IS NULL AND leased_until IS NULL AND EXISTS (SELECT {_MEMBER})
+    RETURNING id"""  # noqa: S608 made of constants
+
+# The stream stands still meanwhile: what is dispatched before isn't owed, what comes after is.
+_MAKE_READY = f"""
+    WITH stream AS (SELECT head FROM realtime_stream FOR SHARE)
+    UPDATE realtime_connections AS connection
+    SET ready_at = now(), dialect = :dialect, leased_until = NULL,
+        sent_offset = stream.head, wanted_offset = stream.head
+    FROM stream
+    WHERE id = :id AND ready_at IS NULL AND EXISTS (SELECT {_MEMBER})
+    RETURNING {_COLUMNS}"""  # noqa: S608 made of constants
+
+_FOLLOW = """
+    UPDATE realtime_connections
+    SET channels = ARRAY(SELECT DISTINCT unnest(channels || CAST(:names AS text[])) ORDER BY 1)
+    WHERE id = :id AND :most >= (
+        SELECT count(DISTINCT name) FROM unnest(channels || CAST(:names AS text[])) AS name)
+    RETURNING channels"""
+_UNFOLLOW = """
+    UPDATE realtime_connections
+    SET channels = ARRAY(
+        SELECT name FROM unnest(channels) AS name
+        WHERE name <> ALL (CAST(:names AS text[])) ORDER BY name)
+    WHERE id = :id
+    RETURNING channels"""
+
+
+@dataclass(frozen=True)
+class NewConnection:
+    """Who is at the other end, by the claims that the authorizer found good."""
+
+    id: str
+    user_id: UUID
+    session_id: UUID
+    token_expires_at: datetime
+
+
+@dataclass(frozen=True)
+class Connected:
+    """A connection whose session is alive, as it is now.
+
+    It has `begun` when its handshake is answered, or just being answered.
+    """
+
+    id: str
+    viewer: Viewer
+    dialect: Dialect | None
+    begun: bool
+
+
+def add(connection: Connection, new: NewConnection) -> Literal["added", "refused", "too_many"]:
+    """Note a connection whose session is alive, unless its user has `MAX_CONNECTIONS` others.
+
+    Those who connect at the same moment don't see each other: a few more may get by. A connection
+    that is there already, of the same session, is added once more without a change.
+    """
+    found = connection.execute(text(_ADD), vars(new) | {"most": MAX_CONNECTIONS}).one()
+    if found.added:
+        return "added"
+    return "too_many" if found.too_many else "refused"
+
+
+def remove(connection: Connection, connection_id: str) -> None:
+    connection.execute(
+        text("DELETE FROM realtime_connections WHERE id = :id"), {"id": connection_id}
+    )
+
+
+def find(connection: Connection, connection_id: str) -> Connected | None:
+    """Return a connection; None when there is none, or when it has no right to be there."""
+    return _connected(connection, _FIND, {"id": connection_id})
+
+
+def begin_handshake(connection: Connection, connection_id: str) -> bool:
+    """Take it upon this run to answer the handshake; False when there is nothing to answer."""
+    return connection.scalar(text(_BEGIN_HANDSHAKE), {"id": connection_id}) is not None
+
+
+def make_ready(connection: Connection, connection_id: str, dialect: Dialect) -> Connected | None:
+    """Let events be sent from now on; None when that was so already, or as `find`.
+
+    It waits until what is just being dispatched is.
+    """
+    return _connected(connection, _MAKE_READY, {"id": connection_id, "dialect": dialect})
+
+
+def follow(
+    connection: Connection, connection_id: str, names: list[str], most: int
+) -> list[str] | None:
+    """Subscribe to channels as well; return all, or None when they would be more than `most`."""
+    values = {"id": connection_id, "names": names, "most": most}
+    channels: list[str] | None = connection.scalar(text(_FOLLOW), values)
+    return channels
+
+
+def unfollow(connection: Connection, connection_id: str, names: list[str]) -> list[str]:
+    """End subscriptions, as far as there are such; return those that are left."""
+    values = {"id": connection_id, "names": names}
+    channels: list[str] | None = connection.scalar(text(_UNFOLLOW), values)
+    return channels or []
+
+
+def _connected(connection: Connection, statement: str, values: dict[str, Any]) -> Connected | None:
+    row = connection.execute(text(statement), values).one_or_none()
+    if row is None:
+        return None
+    viewer = Viewer(row.user_id, row.roles, frozenset(row.permissions), row.channels)
+    return Connected(values["id"], viewer, row.dialect, row.begun)

@@ -1,0 +1,203 @@
+"""What a client may ask on its connection, in whichever dialect.
+
+Who asks is what the connection's row says, found by the id that API Gateway gives the frame; what
+a client says of itself is believed nowhere. Heavy packages are imported where they are needed,
+since pings come through here.
+"""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from fieldgate import deadline
+from fieldgate.errors import FieldgateError, Forbidden, ValidationFailed
+from fieldgate.observability import logger
+from realtime import audiences
+
+if TYPE_CHECKING:
+    from realtime.connection_store import Connected, Dialect
+
+# What can't be answered within it is answered by saying so. The function's time-out is 10 s, of
+# which ending a connection (speaking.py) has 3, and what an environment imports once the rest.
+ANSWER_SECONDS = 4
+
+BUG = "Something went wrong on our side. Please try again shortly."
+
+NO_ROOM = "Too much was asked in one frame for all of it to be answered. Please ask once more."
+MAX_CHANNELS = 100
+MAX_OFFSET = 2**63 - 1
+# Around the events of a replay.
+_ENVELOPE_BYTES = 400
+
+
+@contextmanager
+def in_time() -> Iterator[None]:
+    """Have the work inside wait for others no longer than `ANSWER_SECONDS` in all.
+
+    What it needs is imported before that: where there is little processor, that takes seconds.
+    """
+    from fieldgate import token_bucket  # noqa: F401
+    from fieldgate.db import engine  # noqa: F401
+    from realtime import connection_store, connections_api, replaying  # noqa: F401
+
+    with deadline.within(ANSWER_SECONDS):
+        yield
+
+
+def find(connection_id: str) -> "Connected | None":
+    """Return the connection, with who it is of now; None when it has no right to be there.
+
+    Raises:
+        Unavailable: the database is.
+
+    """
+    from fieldgate.db.engine import database
+    from realtime import connection_store
+
+    return database().read(lambda connection: connection_store.find(connection, connection_id))
+
+
+def begin_handshake(connection_id: str) -> bool:
+    """Take it upon this run to answer the handshake; False when it was made, or as `find`.
+
+    Raises:
+        Unavailable: the database is, or was when it was to be saved.
+
+    """
+    from fieldgate.db.engine import database
+    from realtime import connection_store
+
+    return database().transact(
+        lambda connection: connection_store.begin_handshake(connection, connection_id)
+    )
+
+
+def make_ready(connection_id: str, dialect: "Dialect") -> "Connected | None":
+    """Have events sent to the connection from now on; None when they were before, or as `find`.
+
+    Raises:
+        Unavailable: the database is, or was when it was to be saved.
+
+    """
+    from fieldgate.db.engine import database
+    from realtime import connection_store
+
+    return database().transact(
+        lambda connection: connection_store.make_ready(connection, connection_id, dialect)
+    )
+
+
+def subscribe(connected: "Connected", names: Any) -> "Connected":
+    """Follow channels as well: all of `names`, or none of them.
+
+    Raises:
+        ValidationFailed: these are no names, or they would be too many.
+        Forbidden: one of them isn't for this user.
+        Unavailable: the database is.
+
+    """
+    from fieldgate.db.engine import database
+    from realtime import connection_store
+
+    wanted = _channel_names(names)
+    for name in wanted:
+        if not audiences.may_follow(connected.viewer.permissions, name):
+            raise Forbidden(f"The channel {name} takes a permission that you don't have.")
+    channels = database().transact(
+        lambda connection: connection_store.follow(connection, connected.id, wanted, MAX_CHANNELS)
+    )
+    if channels is None:
+        raise ValidationFailed(f"A connection may follow {MAX_CHANNELS} channels at most.")
+    return replace(connected, viewer=replace(connected.viewer, channels=channels))
+
+
+def unsubscribe(connected: "Connected", names: Any) -> "Connected":
+    """Follow channels no more; what wasn't followed makes no difference.
+
+    Raises:
+        ValidationFailed: these are no names.
+        Unavailable: the database is.
+
+    """
+    from fieldgate.db.engine import database
+    from realtime import connection_store
+
+    unwanted = _channel_names(names)
+    channels = database().transact(
+        lambda connection: connection_store.unfollow(connection, connected.id, unwanted)
+    )
+    return replace(connected, viewer=replace(connected.viewer, channels=channels))
+
+
+def resume(connected: "Connected", epoch: Any, offset: Any, room: int) -> dict[str, Any]:
+    """Return what the user missed since a position: `views.replay_view`, in `room` bytes of JSON.
+
+    Raises:
+        ValidationFailed: that is no position.
+        Unavailable: the database is.
+
+    """
+    from fieldgate.db.engine import database
+    from realtime import replaying, views
+
+    viewer = connected.viewer
+    position = _epoch(epoch), _offset(offset)
+    replay = replaying.replay(database(), viewer, *position, replaying.PAGE)
+    told = views.replay_view(replay, viewer.permissions)
+    return _fitted(told, room - _ENVELOPE_BYTES)
+
+
+def refusal(error: Exception, connection_id: str) -> FieldgateError:
+    """Return what a client is told of an error: of a bug nothing but that there is one."""
+    if isinstance(error, FieldgateError):
+        return error
+    logger().error("not answered", exc_info=error, extra={"connection_id": connection_id})
+    return FieldgateError(BUG)
+
+
+def _channel_names(names: Any) -> list[str]:
+    if not isinstance(names, list) or not names:
+        raise ValidationFailed("Channels are a list of names.")
+    if len(names) > MAX_CHANNELS:
+        raise ValidationFailed(f"A connection may follow {MAX_CHANNELS} channels at most.")
+    for name in names:
+        if not isinstance(name, str) or not audiences.CHANNEL.fullmatch(name):
+            raise ValidationFailed("A channel is named like shipments, or shipments:123.")
+    return sorted(set(names))
+
+
+def _epoch(value: Any) -> UUID | None:
+    if value is None:
+        return None
+    try:
+        if isinstance(value, str):
+            return UUID(value)
+    except ValueError:
+        pass
+    raise ValidationFailed("An epoch is a UUID, as events have it.")
+
+
+def _offset(value: Any) -> int:
+    if type(value) is not int or not 0 <= value <= MAX_OFFSET:
+        raise ValidationFailed("An offset is a number from 0 on, as events have it.")
+    return value
+
+
+def _fitted(told: dict[str, Any], room: int) -> dict[str, Any]:
+    """Leave the last events for the next page where all of them would be too much for a frame."""
+    events: list[dict[str, Any]] = told["events"]
+    number = 0
+    for event in events:
+        room -= len(json.dumps(event)) + 2
+        if room < 0:
+            break
+        number += 1
+    if number == len(events):
+        return told
+    if number == 0:
+        raise ValidationFailed(NO_ROOM)
+    kept = events[:number]
+    return told | {"events": kept, "offset": kept[-1]["offset"], "more": True}

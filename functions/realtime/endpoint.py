@@ -1,0 +1,33 @@
+"""Where connections are spoken to: the management side of the WebSocket API.
+
+(docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-how-to-call-websocket-api-connections.html)
+"""
+
+from urllib.parse import quote, urlsplit
+
+from pydantic import AliasChoices, Field, field_validator
+
+from fieldgate.config import Settings
+
+# As signatures name it.
+SERVICE = "execute-api"
+
+
+class RealtimeSettings(Settings):
+    """`realtime_endpoint` is like https://{api}.execute-api.{region}.amazonaws.com/{stage}."""
+
+    realtime_endpoint: str
+    region: str = Field(validation_alias=AliasChoices("AWS_REGION", "AWS_DEFAULT_REGION"))
+
+    @field_validator("realtime_endpoint")
+    @classmethod
+    def _is_base_url(cls, value: str) -> str:
+        url = urlsplit(value)
+        if url.scheme not in {"http", "https"} or not url.netloc or url.query or url.fragment:
+            raise ValueError("must be like https://host/stage")
+        return value.rstrip("/")
+
+
+def connection_url(endpoint: str, connection_id: str) -> str:
+    """Return where a connection is posted to and deleted."""
+    return f"{endpoint}/@connections/{quote(connection_id, safe='')}"

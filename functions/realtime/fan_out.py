@@ -1,0 +1,31 @@
+"""Woken by the queue of what is due: posts to connections what they are owed, or closes them."""
+
+from typing import Any
+
+from fieldgate.config import load, once
+from fieldgate.credentials import role_credentials
+from fieldgate.db.engine import database
+from fieldgate.observability import traced
+from fieldgate.queues import consume
+from realtime import fan_out_queue
+from realtime.closing import close
+from realtime.endpoint import RealtimeSettings
+from realtime.fanning_out import send_owed
+from realtime.posting import Line
+
+
+@traced
+def handler(event: dict[str, Any], context: object) -> dict[str, list[dict[str, str]]]:
+    return consume(event, context, _fan_out)
+
+
+def _fan_out(message: str) -> None:
+    work = fan_out_queue.read(message)
+    do = close if work.task == "close" else send_owed
+    line().run(lambda poster: do(database(), poster, work.connections))
+
+
+@once
+def line() -> Line:
+    """The environment's way to connections."""
+    return Line(load(RealtimeSettings), role_credentials)

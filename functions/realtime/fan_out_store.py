@@ -1,0 +1,213 @@
+"""Every query of the workers that speak to connections.
+
+Rows are locked in the order of their ids, as everywhere.
+"""
+
+import json
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Literal
+from uuid import UUID
+
+from sqlalchemy import Connection, RowMapping, text
+
+from realtime.audiences import Viewer
+from realtime.events import StreamEvent
+from realtime.sweep_store import HANDSHAKE_TIME
+
+# More than a run posts for (fanning_out.SENDING_SECONDS) with all that follows: then it is gone.
+LEASE = timedelta(seconds=30)
+# A run that is well has released what it leased so long ago, or will fail itself.
+SOON = timedelta(seconds=8)
+
+type Dialect = Literal["signalr", "json"]
+type Reason = Literal["session_ended", "token_expired", "not_ready"]
+
+# Its session lives and its user may come in. The sweep asks the same.
+_IS_SOMEBODYS = """
+    EXISTS (SELECT FROM sessions WHERE sessions.id = realtime_connections.session_id
+        AND sessions.user_id = realtime_connections.user_id
+        AND sessions.ended_at IS NULL AND sessions.expires_at > now())
+    AND EXISTS (SELECT FROM users WHERE users.id = realtime_connections.user_id
+        AND users.status = 'active')"""
+
+# Reading and writing arrays takes pg8000 a third of what a post takes, so they travel as texts.
+_IDS = "ARRAY(SELECT jsonb_array_elements_text(CAST(:ids AS jsonb)))"
+
+_CLAIM = text(f"""
+    WITH free AS (
+        SELECT id FROM realtime_connections
+        WHERE id = ANY ({_IDS}) AND ready_at IS NOT NULL
+            AND wanted_offset > sent_offset
+            AND (leased_until IS NULL OR leased_until < now())
+            AND token_expires_at > now() AND {_IS_SOMEBODYS}
+        ORDER BY id FOR UPDATE
+    )
+    UPDATE realtime_connections SET leased_until = now() + CAST(:lease AS interval)
+    FROM free WHERE realtime_connections.id = free.id
+    RETURNING realtime_connections.id, user_id, dialect, sent_offset, wanted_offset,
+        CAST(leased_until AS text), array_to_string(channels, ' ') AS channels,
+        (SELECT string_agg(role, ' ') FROM user_roles
+            WHERE user_roles.user_id = realtime_connections.user_id) AS roles,
+        (SELECT string_agg(DISTINCT permission, ' ')
+            FROM user_roles JOIN role_permissions USING (role)
+            WHERE user_roles.user_id = realtime_connections.user_id) AS permissions""")  # noqa: S608
+
+_HELD_FOR_LONG = text(f"""
+    SELECT EXISTS (SELECT FROM realtime_connections
+        WHERE id = ANY ({_IDS}) AND wanted_offset > sent_offset
+            AND leased_until BETWEEN now() AND now() + CAST(:left AS interval))""")  # noqa: S608
+
+# One statement, one snapshot: what is forgotten meanwhile is not taken for nothing.
+_STRETCH = text("""
+    SELECT stream.epoch, stream.trimmed, events.*
+    FROM realtime_stream AS stream LEFT JOIN realtime_events AS events
+        ON events.event_offset > CAST(:after AS bigint)
+        AND events.event_offset <= CAST(:until AS bigint)
+    ORDER BY events.event_offset LIMIT :limit""")
+
+_RELEASE = text("""
+    WITH ours AS (
+        SELECT realtime_connections.id, CAST(sent.until AS bigint) FROM realtime_connections
+        JOIN jsonb_each_text(CAST(:sent AS jsonb)) AS sent (id, until)
+            ON sent.id = realtime_connections.id
+        WHERE leased_until = CAST(:leased_until AS timestamptz)
+        ORDER BY realtime_connections.id FOR UPDATE OF realtime_connections
+    )
+    UPDATE realtime_connections SET sent_offset = ours.until, leased_until = NULL
+    FROM ours WHERE realtime_connections.id = ours.id
+    RETURNING realtime_connections.id, wanted_offset""")
+
+_DROP = text(f"""
+    WITH gone AS (
+        SELECT id FROM realtime_connections WHERE id = ANY ({_IDS})
+        ORDER BY id FOR UPDATE
+    )
+    DELETE FROM realtime_connections USING gone WHERE realtime_connections.id = gone.id""")  # noqa: S608
+
+_TO_CLOSE = text(f"""
+    SELECT id, dialect,
+        CASE WHEN NOT ({_IS_SOMEBODYS}) THEN 'session_ended'
+            WHEN token_expires_at <= now() THEN 'token_expired' ELSE 'not_ready' END AS reason
+    FROM realtime_connections
+    WHERE id = ANY ({_IDS}) AND (
+        NOT ({_IS_SOMEBODYS}) OR token_expires_at <= now()
+        OR (ready_at IS NULL AND connected_at <= now() - CAST(:handshake_time AS interval)))
+    ORDER BY id""")  # noqa: S608 made of constants
+
+
+@dataclass(frozen=True)
+class Mailbox:
+    """A connection that is owed the events after `sent`, up to `wanted`; whose it is, as of now."""
+
+    id: str
+    dialect: Dialect
+    viewer: Viewer
+    sent: int
+    wanted: int
+
+
+@dataclass(frozen=True)
+class Claim:
+    """Mailboxes that one run has for itself until `leased_until`, by which it is known."""
+
+    mailboxes: Sequence[Mailbox]
+    leased_until: str
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """A piece of the stream: all events up to `until` that aren't forgotten (`trimmed`) yet."""
+
+    epoch: UUID
+    trimmed: int
+    until: int
+    events: Sequence[StreamEvent]
+
+
+@dataclass(frozen=True)
+class Closing:
+    """A connection that is to be closed; without a `dialect` it has said nothing yet."""
+
+    id: str
+    dialect: Dialect | None
+    reason: Reason
+
+
+def claim(connection: Connection, ids: Collection[str]) -> Claim | None:
+    """Take, of these connections, those that are owed something and may be sent it, for `LEASE`.
+
+    Returns None when there are none: others have them, or they are to be closed.
+    """
+    rows = connection.execute(_CLAIM, {"ids": _json(ids), "lease": LEASE}).mappings().all()
+    if not rows:
+        return None
+    return Claim([_mailbox(row) for row in rows], rows[0]["leased_until"])
+
+
+def is_held_for_long(connection: Connection, ids: Collection[str]) -> bool:
+    """Say whether a run holds one of these for so long that it may be dead."""
+    return bool(connection.scalar(_HELD_FOR_LONG, {"ids": _json(ids), "left": LEASE - SOON}))
+
+
+def stretch(connection: Connection, after: int, until: int, limit: int) -> Stretch:
+    """Read what the stream still holds after one offset and up to another, `limit` at most."""
+    values = {"after": after, "until": until, "limit": limit}
+    rows = connection.execute(_STRETCH, values).mappings().all()
+    events = [_event(row) for row in rows if row["event_offset"] is not None]
+    return Stretch(
+        epoch=rows[0]["epoch"],
+        trimmed=rows[0]["trimmed"],
+        until=events[-1].offset if len(events) == limit else until,
+        events=events,
+    )
+
+
+def release(connection: Connection, claimed: Claim, sent: dict[str, int]) -> set[str]:
+    """Give mailboxes back, each with how far it was sent; those of another run by now are left.
+
+    Returns the ids of those to which more is owed than when they were claimed.
+    """
+    values = {"sent": json.dumps(sent), "leased_until": claimed.leased_until}
+    wanted = {row.id: row.wanted_offset for row in connection.execute(_RELEASE, values)}
+    return {
+        mailbox.id
+        for mailbox in claimed.mailboxes
+        if wanted.get(mailbox.id, mailbox.wanted) > mailbox.wanted
+    }
+
+
+def drop(connection: Connection, ids: Collection[str]) -> None:
+    """Forget connections that are gone: their ids never come back."""
+    connection.execute(_DROP, {"ids": _json(ids)})
+
+
+def find_closing(connection: Connection, ids: Collection[str]) -> list[Closing]:
+    """Return which of these connections are to be closed, whatever whoever asked believed."""
+    rows = connection.execute(_TO_CLOSE, {"ids": _json(ids), "handshake_time": HANDSHAKE_TIME})
+    return [Closing(**row) for row in rows.mappings()]
+
+
+def _json(ids: Collection[str]) -> str:
+    return json.dumps(list(ids))
+
+
+def _mailbox(row: RowMapping) -> Mailbox:
+    roles, permissions, channels = (
+        (row[name] or "").split() for name in ("roles", "permissions", "channels")
+    )
+    viewer = Viewer(row["user_id"], roles, frozenset(permissions), channels)
+    return Mailbox(row["id"], row["dialect"], viewer, row["sent_offset"], row["wanted_offset"])
+
+
+def _event(row: RowMapping) -> StreamEvent:
+    return StreamEvent(
+        kind=row["kind"],
+        entity_type=row["entity_type"],
+        entity_id=row["entity_id"],
+        action=row["action"],
+        audiences=tuple(row["audiences"]),
+        at=row["at"],
+        offset=row["event_offset"],
+    )

@@ -1,0 +1,80 @@
+"""Frames as clients send them: how large and how deep they may be, and which dialect they are in.
+
+Imports next to nothing: pings come through here, and they are nine in ten of all frames.
+"""
+
+import json
+import re
+from typing import Any, NoReturn
+
+MAX_BYTES = 32 * 1024  # also of what is sent
+MAX_DEPTH = 16
+
+RECORD_SEPARATOR = "\x1e"
+
+# How a record begins whose end, and the separator, didn't come in this frame.
+_SIGNALR_BEGINNING = re.compile(r'\s*\{\s*"(?:type|protocol|version|target|invocationId)"\s*:')
+
+
+class FrameRefused(Exception):
+    """The frame can't be read; the message is a sentence for the client."""
+
+    def __init__(self, sentence: str, code: str = "VALIDATION_ERROR") -> None:
+        """Take the code that plain JSON has besides the sentence."""
+        super().__init__(sentence)
+        self.sentence = sentence
+        self.code = code
+
+
+def is_signalr(body: str) -> bool:
+    """Say whether a frame can only be meant as SignalR's, whole or not."""
+    if RECORD_SEPARATOR in body:
+        return True
+    return _SIGNALR_BEGINNING.match(body) is not None and '"action"' not in body
+
+
+def check_size(body: str) -> None:
+    """Raise FrameRefused when a frame is larger than API Gateway would let by."""
+    if len(body) > MAX_BYTES or len(body.encode(errors="surrogatepass")) > MAX_BYTES:
+        raise FrameRefused("A frame may be 32 KB at most.", "PAYLOAD_TOO_LARGE")
+
+
+def read_object(text: str) -> dict[str, Any]:
+    """Return the JSON object that `text` is.
+
+    Raises:
+        FrameRefused: it is none, or its parts are nested deeper than `MAX_DEPTH`.
+
+    """
+    try:
+        content = json.loads(text, parse_constant=_refuse_constant)
+    except RecursionError:
+        raise FrameRefused(_TOO_DEEP) from None
+    except ValueError:
+        raise FrameRefused("That is not JSON.") from None
+    if not isinstance(content, dict):
+        raise FrameRefused("That is no JSON object.")
+    _check_depth(content)
+    return content
+
+
+_TOO_DEEP = f"JSON may be nested {MAX_DEPTH} deep at most."
+
+
+def _check_depth(content: dict[str, Any]) -> None:
+    level: list[Any] = [content]
+    for _ in range(MAX_DEPTH):
+        level = [
+            part
+            for whole in level
+            for part in (whole.values() if isinstance(whole, dict) else whole)
+            if isinstance(part, dict | list)
+        ]
+        if not level:
+            return
+    raise FrameRefused(_TOO_DEEP)
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    # Python would read NaN and Infinity, which JSON doesn't have, and write them into answers.
+    raise ValueError(name)

@@ -1,0 +1,49 @@
+"""GET /api/v1/realtime/events: what the caller missed since a position, as far as they may see."""
+
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import Depends, Query
+
+from fieldgate.db.engine import database
+from fieldgate.errors import Forbidden
+from fieldgate.http import (
+    ApiModel,
+    Caller,
+    Envelope,
+    create_app,
+    current_caller,
+    entry_point,
+    envelope,
+)
+from realtime.audiences import Viewer, may_follow
+from realtime.replaying import PAGE, replay
+from realtime.request_types import Channels
+from realtime.stream_store import MOST_OFFSET
+from realtime.views import replay_view
+
+app = create_app("list_events", limit="read")
+
+
+class EventsQuery(ApiModel):
+    """Without `epoch` the answer is only where the stream is now."""
+
+    epoch: UUID | None = None
+    after: Annotated[int, Query(ge=0, le=MOST_OFFSET)] = 0
+    limit: Annotated[int, Query(ge=1, le=PAGE)] = PAGE
+    channels: Channels | None = None
+
+
+@app.get("/api/v1/realtime/events")
+async def list_events(
+    query: Annotated[EventsQuery, Query()], caller: Annotated[Caller, Depends(current_caller)]
+) -> Envelope[dict[str, Any]]:
+    channels = query.channels or ()
+    if refused := [name for name in channels if not may_follow(caller.permissions, name)]:
+        raise Forbidden(f"Not yours to follow: {', '.join(refused)}.")
+    viewer = Viewer(caller.user_id, caller.roles, caller.permissions, channels)
+    found = replay(database(), viewer, query.epoch, query.after, query.limit)
+    return envelope(replay_view(found, caller.permissions))
+
+
+handler = entry_point(app)

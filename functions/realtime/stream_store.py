@@ -1,0 +1,264 @@
+"""Every query about the stream: how events come into it, who is owed them, and what is replayed."""
+
+import json
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Select,
+    and_,
+    any_,
+    bindparam,
+    case,
+    func,
+    select,
+    text,
+    true,
+    union,
+    update,
+)
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.types import BigInteger, Text, Uuid
+
+from fieldgate.db.tables.change_log import change_log, outbox
+from fieldgate.db.tables.identity import user_roles
+from fieldgate.db.tables.realtime import (
+    realtime_connections,
+    realtime_events,
+    realtime_stream,
+)
+from realtime import audiences
+from realtime.events import NewEvent, Position, Replay, StreamEvent
+from realtime.visibility import TOLD, Change
+
+# PostgreSQL's bigint; what is beyond it was never given away.
+MOST_OFFSET = 2**63 - 1
+
+_APPEND = """
+    WITH appended AS (
+        INSERT INTO realtime_events
+            (event_offset, kind, entity_type, entity_id, action, audiences, at)
+        SELECT CAST(:head AS bigint) + place, kind, entity_type, entity_id, action, audiences, at
+        FROM ROWS FROM (jsonb_to_recordset(CAST(:events AS jsonb)) AS (
+            kind text, entity_type text, entity_id text, action text, audiences text[],
+            at timestamptz)) WITH ORDINALITY
+            AS new (kind, entity_type, entity_id, action, audiences, at, place)
+        RETURNING event_offset
+    )
+    UPDATE realtime_stream SET head = (SELECT max(event_offset) FROM appended)"""
+
+
+@dataclass(frozen=True)
+class Undispatched:
+    """A row of the outbox that nobody was told of, and how long ago its transaction began."""
+
+    outbox_id: int
+    change: Change
+    seconds: float
+
+
+def lock(connection: Connection) -> int:
+    """Have the stream for this transaction alone, once others are done; return its head.
+
+    What they dispatched meanwhile is seen by the statements after this one, and not by this.
+    """
+    statement = select(realtime_stream.c.head).with_for_update()
+    return int(connection.execute(statement).scalar_one())
+
+
+def take(connection: Connection, batch: int) -> list[Undispatched]:
+    """Return up to `batch` changes that were not dispatched, the oldest first. Needs `lock`."""
+    told = change_log.c.entity.in_(sorted(TOLD))
+    statement = (
+        select(
+            outbox.c.id,
+            func.extract("epoch", func.clock_timestamp() - outbox.c.created_at).label("seconds"),
+            change_log.c.entity,
+            change_log.c.entity_id,
+            change_log.c.action,
+            change_log.c.changed,
+            case((told, change_log.c.before)).label("before"),
+            case((told, change_log.c.after)).label("after"),
+            change_log.c.at,
+        )
+        .join(change_log, change_log.c.id == outbox.c.change_id)
+        .where(outbox.c.dispatched_at.is_(None))
+        .order_by(outbox.c.id)
+        .limit(batch)
+    )
+    return [
+        Undispatched(
+            row["id"],
+            Change(
+                row["entity"],
+                row["entity_id"],
+                row["action"],
+                frozenset(row["changed"] or ()),
+                row["before"] or {},
+                row["after"] or {},
+                row["at"],
+            ),
+            float(row["seconds"]),
+        )
+        for row in connection.execute(statement).mappings()
+    ]
+
+
+def mark_dispatched(connection: Connection, outbox_ids: Sequence[int]) -> None:
+    connection.execute(
+        update(outbox)
+        .where(outbox.c.id == any_(bindparam("ids", list(outbox_ids), ARRAY(BigInteger))))
+        .values(dispatched_at=func.now())
+    )
+
+
+def append(connection: Connection, head: int, events: Sequence[NewEvent]) -> int:
+    """Give events, at least one, the offsets after `head`; return the new head. Needs `lock`."""
+    new = json.dumps(
+        [
+            {
+                "kind": event.kind,
+                "entity_type": event.entity_type,
+                "entity_id": event.entity_id,
+                "action": event.action,
+                "audiences": event.audiences,
+                "at": event.at.astimezone(UTC).isoformat(),
+            }
+            for event in events
+        ]
+    )
+    connection.execute(text(_APPEND), {"head": head, "events": new})
+    return head + len(events)
+
+
+def want(connection: Connection, told: Collection[str], head: int) -> list[str]:
+    """Owe everything up to `head` to each ready connection that one of the audiences `told` is of.
+
+    Some may be owed nothing that they may see. Whoever becomes ready locks the stream in share mode
+    first, so that they either are ready for this or begin after `head`. Needs `lock`.
+
+    Returns:
+        The connections' ids.
+
+    """
+    mine = realtime_connections
+    due = (
+        select(mine.c.id)
+        .where(mine.c.ready_at.is_not(None), _concerned(told))
+        # In one order, so that two who lock many never wait for each other.
+        .order_by(mine.c.id)
+        .with_for_update(key_share=True)
+        .cte("due")
+    )
+    owed = update(mine).where(mine.c.id == due.c.id).values(wanted_offset=head)
+    return list(connection.scalars(owed.returning(mine.c.id)))
+
+
+def connections_of(connection: Connection, session_ids: Collection[str]) -> list[str]:
+    """Return the connections of sessions."""
+    mine = realtime_connections
+    ids = bindparam("sessions", [UUID(session_id) for session_id in session_ids], ARRAY(Uuid))
+    return list(connection.scalars(select(mine.c.id).where(mine.c.session_id == any_(ids))))
+
+
+def _concerned(told: Collection[str]) -> ColumnElement[bool]:
+    """Say that a connection may be of one of the audiences, by one index for each kind of them."""
+    if audiences.EVERYBODY in told:
+        return true()
+    mine = realtime_connections
+    users, roles, channels = (
+        [name for kind, _, name in (item.partition(":") for item in told) if kind == wanted]
+        for wanted in ("user", "role", "channel")
+    )
+    found: list[Select[tuple[str]]] = [
+        select(mine.c.id).where(
+            mine.c.user_id == any_(bindparam("users", _uuids(users), ARRAY(Uuid)))
+        ),
+        select(mine.c.id)
+        .join(user_roles, user_roles.c.user_id == mine.c.user_id)
+        .where(user_roles.c.role == any_(bindparam("roles", roles, ARRAY(Text)))),
+        select(mine.c.id).where(
+            text("channels <> '{}'"),
+            mine.c.channels.overlap(bindparam("channels", channels, ARRAY(Text))),
+        ),
+    ]
+    asked = [query for query, names in zip(found, (users, roles, channels), strict=True) if names]
+    return mine.c.id.in_(union(*asked)) if asked else ~true()
+
+
+def _uuids(texts: Iterable[str]) -> list[UUID]:
+    """Return those that are one: a row by hand that isn't must not hold up all that come after."""
+    found = []
+    for item in texts:
+        try:
+            found.append(UUID(item))
+        except ValueError:
+            continue
+    return found
+
+
+def events_after(
+    connection: Connection,
+    epoch: UUID | None,
+    offset: int,
+    viewer_audiences: Collection[str],
+    limit: int,
+) -> Replay:
+    """Return up to `limit` events after a position that one of the audiences may see."""
+    stream, events = realtime_stream, realtime_events
+    known = 0 <= offset <= MOST_OFFSET
+    after = bindparam("after", offset if known else 0, BigInteger)
+    recovered = and_(
+        stream.c.epoch == bindparam("epoch", epoch if known else None, Uuid),
+        after.between(stream.c.trimmed, stream.c.head),
+    )
+    seen = (
+        select(events)
+        .where(
+            recovered,
+            events.c.event_offset > after,
+            events.c.audiences.overlap(
+                bindparam("audiences", sorted(viewer_audiences), ARRAY(Text))
+            ),
+        )
+        .order_by(events.c.event_offset)
+        .limit(limit + 1)
+        .lateral("seen")
+    )
+    rows = (
+        connection.execute(
+            select(
+                stream.c.epoch,
+                stream.c.head,
+                func.coalesce(recovered, False).label("recovered"),
+                *seen.c,
+            )
+            .select_from(stream.outerjoin(seen, true()))
+            .order_by(seen.c.event_offset)
+        )
+        .mappings()
+        .all()
+    )
+    found = tuple(_event(row) for row in rows if row["event_offset"] is not None)
+    more = len(found) > limit
+    found = found[:limit]
+    reached = found[-1].offset if more else rows[0]["head"]
+    return Replay(Position(rows[0]["epoch"], reached), rows[0]["recovered"], more, found)
+
+
+def _event(row: Any) -> StreamEvent:
+    at: datetime = row["at"]
+    return StreamEvent(
+        kind=row["kind"],
+        entity_type=row["entity_type"],
+        entity_id=row["entity_id"],
+        action=row["action"],
+        audiences=tuple(row["audiences"]),
+        at=at,
+        offset=row["event_offset"],
+    )

@@ -1,0 +1,131 @@
+"""Every query about what connections and the stream leave behind."""
+
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import Connection, Select, and_, any_, delete, func, or_, select, text
+
+from fieldgate.db.tables.change_log import outbox
+from fieldgate.db.tables.identity import users
+from fieldgate.db.tables.realtime import realtime_connections
+from fieldgate.db.tables.sessions import sessions
+
+# A client that has not begun to speak by then is not going to.
+HANDSHAKE_TIME = timedelta(seconds=60)
+# API Gateway keeps no connection for longer than two hours.
+LONGEST_LIFE = timedelta(hours=2, minutes=10)
+# The history from which is replayed what somebody missed.
+HISTORY_TIME = timedelta(hours=2)
+HISTORY_EVENTS = 10_000
+# Until then one can see when a change was announced.
+ANNOUNCED_TIME = timedelta(days=1)
+
+# Offsets rise with time and have no gaps, so that what is forgotten is always the beginning, and a
+# batch of it is counted in offsets.
+_TRIM = """
+    WITH bound AS (
+        SELECT greatest(
+            least(trimmed + :batch, head - :history_events),
+            (SELECT max(event_offset) FROM realtime_events
+             WHERE event_offset <= trimmed + :batch
+                AND dispatched_at < now() - CAST(:history_time AS interval))) AS last
+        FROM realtime_stream
+    ),
+    forgotten AS (
+        DELETE FROM realtime_events WHERE event_offset <= (SELECT last FROM bound)
+    )
+    UPDATE realtime_stream SET trimmed = last FROM bound WHERE last > trimmed
+    RETURNING new.trimmed - old.trimmed"""
+
+
+def unsent(connection: Connection, after: str, batch: int) -> list[str]:
+    """Return connections that are owed something, and that no run is posting to."""
+    mine = realtime_connections
+    statement = select(mine.c.id).where(
+        mine.c.ready_at.is_not(None),
+        mine.c.wanted_offset > mine.c.sent_offset,
+        or_(mine.c.leased_until.is_(None), mine.c.leased_until < func.now()),
+    )
+    return _next(connection, statement, after, batch)
+
+
+def over(connection: Connection, after: str, batch: int) -> list[str]:
+    """Return connections that are to be closed.
+
+    Their session has ended or is gone, the user may not come in, the token has expired, or the
+    client never began to speak.
+    """
+    mine = realtime_connections
+    statement = (
+        select(mine.c.id)
+        .join(users, users.c.id == mine.c.user_id)
+        .outerjoin(
+            sessions, and_(sessions.c.id == mine.c.session_id, sessions.c.user_id == mine.c.user_id)
+        )
+        .where(
+            or_(
+                sessions.c.id.is_(None),
+                sessions.c.ended_at.is_not(None),
+                sessions.c.expires_at <= func.now(),
+                users.c.status != "active",
+                mine.c.token_expires_at <= func.now(),
+                and_(
+                    mine.c.ready_at.is_(None),
+                    mine.c.connected_at < func.now() - HANDSHAKE_TIME,
+                ),
+            )
+        )
+    )
+    return _next(connection, statement, after, batch)
+
+
+def forget_connections(connection: Connection, batch: int) -> int:
+    """Delete up to `batch` connections that API Gateway can't have any more."""
+    mine = realtime_connections
+    outlived = (
+        select(mine.c.id)
+        .where(mine.c.connected_at < func.now() - LONGEST_LIFE)
+        .order_by(mine.c.id)
+        .limit(batch)
+        .with_for_update(skip_locked=True)
+    )
+    chosen = func.array(outlived.scalar_subquery())
+    return _rows(connection.execute(delete(mine).where(mine.c.id == any_(chosen))))
+
+
+def trim(connection: Connection, batch: int) -> int:
+    """Forget up to `batch` events that are too old or too many, and say how many that were.
+
+    It waits for the stream's lock. Who has not got them yet is told to fetch anew what they show.
+    """
+    parameters = {
+        "batch": batch,
+        "history_events": HISTORY_EVENTS,
+        "history_time": HISTORY_TIME,
+    }
+    return connection.scalar(text(_TRIM), parameters) or 0
+
+
+def forget_announced(connection: Connection, batch: int) -> int:
+    """Delete rows of the outbox that were dispatched long ago, of the `batch` oldest there are."""
+    oldest = select(outbox.c.id, outbox.c.dispatched_at).order_by(outbox.c.id).limit(batch).cte()
+    old = select(oldest.c.id).where(oldest.c.dispatched_at < func.now() - ANNOUNCED_TIME)
+    chosen = func.array(old.scalar_subquery())
+    return _rows(connection.execute(delete(outbox).where(outbox.c.id == any_(chosen))))
+
+
+def connected(connection: Connection) -> int:
+    """Say how many connections there are."""
+    return connection.scalar(select(func.count()).select_from(realtime_connections)) or 0
+
+
+def _next(
+    connection: Connection, statement: Select[tuple[str]], after: str, batch: int
+) -> list[str]:
+    column = realtime_connections.c.id
+    page = statement.where(column > after).order_by(column).limit(batch)
+    return list(connection.scalars(page))
+
+
+def _rows(changed: Any) -> int:
+    return int(changed.rowcount)

@@ -1,0 +1,441 @@
+"""When a connection is made, kept, given up and made anew."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable
+from functools import partial
+
+import pytest
+
+from fieldgate_client import realtime
+from fieldgate_client.captive_portal import Reach
+from fieldgate_client.connectivity import UNKNOWN, Connectivity, Probes, State
+from fieldgate_client.database import Database
+from fieldgate_client.errors import NetworkError, RealtimeEnded, SignedOut
+from fieldgate_client.network import NetworkType
+from fieldgate_client.realtime import RealtimeState, Status
+from fieldgate_client.realtime_handshake import open_socket
+from fieldgate_client.realtime_timing import Timing, full_jitter
+from fieldgate_client.tokens import TokenStore
+from tests.client.fake_api import TOKENS, refusal
+from tests.client.portal import Answers
+from tests.client.realtime.conftest import REFETCH, App, Tell
+from tests.client.realtime.hub import until
+
+SCHEDULE = [1, 2, 4, 8, 16, 30, 30, 30]
+
+
+def has_tried(app: App, times: int) -> bool:
+    return app.states.count(RealtimeState.CONNECTING) >= times
+
+
+async def try_again(app: App, *pauses: float) -> None:
+    for pause in pauses:
+        await until(lambda: app.states[-1:] == [RealtimeState.WAITING])
+        told = app.states.count(RealtimeState.CONNECTING)
+        await app.hands.sleep_out(pause)
+        await until(partial(has_tried, app, told + 1))
+
+
+def test_a_server_that_is_away_is_tried_after_1_2_4_8_16_and_then_each_30_seconds(
+    tell: Tell,
+) -> None:
+    async def story(app: App) -> None:
+        await app.hub.stop()
+        async with app.listening():
+            await try_again(app, *SCHEDULE)
+            await until(lambda: len(app.pauses) == 9)
+            assert app.pauses == [*SCHEDULE, 30]
+            assert {each.reason for each in app.statuses if each.retry_in} == {"no connection"}
+            await app.hub.start()
+            await try_again(app, 30)
+            await app.is_live(1)
+
+    tell(story)
+
+
+def test_a_delay_is_a_random_part_of_itself() -> None:
+    delays = [full_jitter(16) for _ in range(1000)]
+
+    assert min(delays) < 2
+    assert 7 < sum(delays) / len(delays) < 9
+    assert 14 < max(delays) <= 16
+    assert realtime.RECONNECT.longest(10**9) == 30
+
+
+@pytest.mark.parametrize("status", [404, 429, 500, 503, 302, 200])
+def test_a_handshake_that_is_not_let_in_for_another_reason_is_tried_again(
+    tell: Tell, status: int
+) -> None:
+    async def story(app: App) -> None:
+        app.hub.handshakes = [status, status]
+        async with app.listening():
+            await try_again(app, 1, 2)
+            await app.is_live(1)
+        assert app.server.refreshes == 0
+        assert app.statuses[1].reason == f"the server answers {status}"
+
+    tell(story)
+
+
+def test_a_connection_that_flaps_is_tried_less_and_less(tell: Tell) -> None:
+    async def story(app: App) -> None:
+        async with app.listening():
+            for number, pause in enumerate(SCHEDULE, start=1):
+                await app.is_live(number)
+                app.hands.pass_by(14)
+                await app.hub.line.cut()
+                await try_again(app, pause)
+        assert app.pauses == SCHEDULE
+        assert app.heard == [REFETCH]
+
+    tell(story)
+
+
+def test_after_one_that_was_good_for_half_a_minute_the_delays_begin_anew(tell: Tell) -> None:
+    async def story(app: App) -> None:
+        async with app.listening() as realtime:
+            for number, pause in enumerate([1, 2, 4, 1, 2], start=1):
+                await app.is_live(number)
+                if number == 4:
+                    for _ in range(2):
+                        await app.hands.sleep_out(15)
+                        await realtime.subscribe("shipments")
+                await app.hub.line.cut()
+                await try_again(app, pause)
+        assert app.pauses == [1, 2, 4, 1, 2]
+
+    tell(story)
+
+
+def test_it_pings_every_15_seconds_and_stays_for_as_long_as_it_is_answered(tell: Tell) -> None:
+    async def story(app: App) -> None:
+        async with app.live() as realtime:
+            for _ in range(240):  # an hour
+                await app.hands.sleep_out(15)
+                await realtime.unsubscribe("shipments")
+            assert app.hub.line.actions.count("ping") == 240
+            assert {"action": "ping"} in app.hub.line.asked
+        assert len(app.hub.lines) == 1
+
+    tell(story)
+
+
+def test_a_server_that_is_silent_for_30_seconds_is_not_there(tell: Tell) -> None:
+    async def story(app: App) -> None:
+        async with app.live():
+            app.hub.silent = True
+            await app.hands.sleep_out(15)
+            await until(lambda: app.hub.line.actions[-1] == "ping")
+            app.hands.pass_by(14.5)
+            await app.hub.line.say({"type": "unheard of"})  # any sign of life will do
+            await app.hub.happens()
+            await app.has_heard(REFETCH, 1)
+            app.hands.pass_by(14.5)
+            await until(lambda: app.hub.line.actions.count("ping") == 2)
+            assert app.states[-1] is RealtimeState.LIVE
+            app.hands.pass_by(15.4)
+            await asyncio.sleep(0)
+            assert app.states[-1] is RealtimeState.LIVE
+            app.hands.pass_by(0.1)
+            await until(lambda: app.pauses)
+            assert app.statuses[-1].reason == "nothing was heard for 30 seconds"
+            app.hub.silent = False
+            await try_again(app, 1)  # it was good for longer than that
+            await app.is_live(2)
+
+    tell(story)
+
+
+def test_a_handshake_that_is_not_answered_is_given_up_after_30_seconds(tell: Tell) -> None:
+    async def story(app: App) -> None:
+        await app.hub.stop()
+        came = asyncio.Event()
+
+        async def say_nothing(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            came.set()
+            await came_to_an_end.wait()
+            writer.close()
+
+        came_to_an_end = asyncio.Event()
+        async with await asyncio.start_server(say_nothing, "127.0.0.1", app.hub.port):
+            async with app.listening():
+                await came.wait()
+                await app.hands.sleep_out(30)
+                await until(lambda: app.pauses == [1])
+                assert app.statuses[-1].reason == "no answer in time"
+            came_to_an_end.set()
+
+    tell(story)
+
+
+def test_a_question_that_is_not_answered_ends_the_connection_after_30_seconds(tell: Tell) -> None:
+    async def story(app: App) -> None:
+        app.hub.answers["resume"] = [lambda *_: None]
+        async with app.listening() as realtime:
+            await until(lambda: not app.hub.answers["resume"])
+            await app.hands.sleep_out(15)
+            await realtime.subscribe("one")  # all others are
+            app.hands.pass_by(14)
+            await realtime.subscribe("two")
+            assert app.pauses == []
+            app.hands.pass_by(1)
+            await until(lambda: app.pauses)
+            assert app.statuses[-1].reason == "a question was not answered in 30 seconds"
+            await try_again(app, 1)
+            await app.is_live(1)
+
+    tell(story)
+
+
+def test_a_server_that_closes_is_come_back_to(tell: Tell) -> None:
+    async def story(app: App) -> None:
+        async with app.live():
+            await app.hub.line.say({"type": "close", "reason": "unavailable", "reconnect": True})
+            await app.hub.happens()
+            await try_again(app, 1)
+            await app.has_heard(REFETCH, 1)
+        assert "unavailable" in app.statuses[3].reason
+        assert app.hub.shown == ["access-1", "access-1"]
+
+    tell(story)
+
+
+def test_one_that_closes_for_good_is_left_alone(tell: Tell) -> None:
+    async def story(app: App) -> None:
+        async with app.live() as realtime:
+            await app.hub.line.say({"type": "close", "reason": "another_dialect"})
+            with pytest.raises(RealtimeEnded, match="another_dialect"):
+                await realtime.ended()
+            assert app.states[-1] is RealtimeState.ENDED
+        assert len(app.hub.lines) == 1
+        assert app.pauses == []
+
+    tell(story)
+
+
+def test_where_the_token_has_ended_the_next_connection_has_a_new_one(tell: Tell) -> None:
+    async def story(app: App) -> None:
+        async with app.live():
+            app.hub.tokens = {"access-2"}
+            app.server.token = "access-2"
+            await app.hub.line.say({"type": "close", "reason": "token_expired", "reconnect": True})
+            await try_again(app, 1)
+            await app.is_live(2)
+        assert app.hub.shown == ["access-1", "access-2"]
+        assert app.server.refreshes == 1
+
+    tell(story)
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_token_that_is_refused_is_renewed_and_the_next_one_shown_at_once(
+    tell: Tell, status: int
+) -> None:
+    async def story(app: App) -> None:
+        app.hub.handshakes = [status]
+        app.hub.tokens = {"access-2"}
+        app.server.token = "access-2"
+        async with app.live():
+            pass
+        assert app.hub.shown == ["access-1", "access-2"]
+        assert app.pauses == []
+
+    tell(story)
+
+
+def test_a_new_token_that_is_refused_as_well_ends_it(tell: Tell) -> None:
+    async def story(app: App) -> None:
+        app.hub.tokens = set()
+        app.server.token = "access-2"
+        async with app.listening() as realtime:
+            with pytest.raises(SignedOut, match="that it has just given"):
+                await realtime.ended()
+            assert app.statuses[-1] == Status(
+                RealtimeState.SIGNED_OUT, "The server refuses a token that it has just given."
+            )
+            assert app.hub.shown == ["access-1", "access-2"]
+
+    tell(story)
+
+
+def test_a_session_that_has_ended_ends_it_and_who_does_not_ask_is_told_all_the_same(
+    tell: Tell, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+
+    async def story(app: App) -> None:
+        async with app.live():
+            app.hub.tokens = set()
+            app.server.session_ended = True
+            await app.hub.line.say({"type": "close", "reason": "session_ended", "reconnect": True})
+            await app.hands.sleep_out(1)
+            await until(lambda: app.states[-1] is RealtimeState.SIGNED_OUT)
+        assert "The session has ended." in caplog.text
+        with Database(app.home / "client.db") as database:
+            assert TokenStore(database).load(app.hub.url) is None
+
+    tell(story)
+
+
+def test_where_nobody_is_signed_in_nobody_is_asked(tell: Tell) -> None:
+    async def story(app: App) -> None:
+        async with app.live() as realtime:
+            with Database(app.home / "client.db") as database:
+                TokenStore(database).forget(app.hub.url, TOKENS.refresh_token)
+            await app.hub.line.cut()
+            await app.hands.sleep_out(1)
+            with pytest.raises(SignedOut, match="Nobody is signed in"):
+                await realtime.ended()
+        assert len(app.hub.shown) == 1
+
+    tell(story)
+
+
+def test_a_token_that_cannot_be_renewed_now_is_renewed_later(tell: Tell) -> None:
+    async def story(app: App) -> None:
+        app.hub.tokens = {"access-2"}
+        renew = app.server._refresh
+        answers = [refusal(503, "UNAVAILABLE", {"Retry-After": "40"})]
+        app.server._refresh = lambda: answers.pop() if answers else renew()  # type: ignore[method-assign]
+        app.server.token = "access-2"
+        async with app.listening():
+            await try_again(app, 40)
+            await app.is_live(1)
+        assert app.hub.shown == ["access-1", "access-1", "access-2"]
+
+    tell(story)
+
+
+def network(app: App) -> tuple[Connectivity, Answers]:
+    url = f"{app.hub.url}/generate_204"
+    answers = Answers({url: 204})
+
+    async def resolve(host: str) -> None:
+        pass
+
+    connectivity = Connectivity(
+        Probes(("127.0.0.1",), (url,)),
+        network=lambda: NetworkType.WIFI,
+        resolver=resolve,
+        transport=answers,
+        sleep=app.hands.sleep,
+    )
+    return connectivity, answers
+
+
+def test_without_a_network_it_waits_for_one_and_then_tries_at_once(tell: Tell) -> None:
+    async def story(app: App) -> None:
+        connectivity, answers = network(app)
+        answers.answers[app.hub.url + "/generate_204"] = 302
+        async with connectivity, app.listening(connectivity=connectivity):
+            await until(lambda: app.states == [RealtimeState.OFFLINE])
+            assert app.hub.shown == []
+            answers.answers[app.hub.url + "/generate_204"] = 204
+            await app.hands.sleep_out(60)
+            await app.is_live(1)
+        assert app.pauses == []
+
+    tell(story)
+
+
+def test_one_that_nobody_watches_is_checked(tell: Tell) -> None:
+    async def story(app: App) -> None:
+        connectivity, _ = network(app)
+        assert connectivity.state == UNKNOWN
+        async with app.live(connectivity=connectivity):
+            assert connectivity.state.reach is Reach.ONLINE
+        assert connectivity._listeners == {}
+        assert app.states[0] is RealtimeState.CONNECTING
+
+    tell(story)
+
+
+def test_a_connection_that_breaks_with_the_network_is_made_when_it_is_back(tell: Tell) -> None:
+    async def story(app: App) -> None:
+        url = app.hub.url + "/generate_204"
+        connectivity, answers = network(app)
+        async with connectivity, app.live(connectivity=connectivity):
+            answers.answers[url] = 302
+            await app.hub.line.cut()
+            await app.hub.happens()
+            await until(lambda: app.states[-1] is RealtimeState.OFFLINE)
+            answers.answers[url] = 204
+            await connectivity.network_changed()
+            await app.has_heard(REFETCH, 1)
+        assert app.pauses == []
+
+    tell(story)
+
+
+def test_a_pause_ends_when_the_network_comes_back_in_the_middle(tell: Tell) -> None:
+    async def story(app: App) -> None:
+        url = app.hub.url + "/generate_204"
+        connectivity, answers = network(app)
+        async with connectivity, app.live(connectivity=connectivity):
+            app.hub.handshakes = [500]
+            await app.hub.line.cut()
+            await try_again(app, 1)
+            await until(lambda: app.pauses == [1, 2])
+            answers.answers[url] = 302
+            await connectivity.network_changed()
+            answers.answers[url] = 204
+            assert await connectivity.network_changed() == State(Reach.ONLINE, NetworkType.WIFI)
+            await app.is_live(2)  # with nobody's clock moved
+
+    tell(story)
+
+
+def test_it_ends_at_once_whatever_it_is_doing(tell: Tell) -> None:
+    async def story(app: App) -> None:
+        async with app.listening():
+            pass  # before it began
+        async with app.listening():
+            await until(lambda: app.hub.shown)  # in the handshake
+        app.hub.answers["resume"] = [lambda *_: None]
+        async with app.listening():
+            await until(lambda: not app.hub.answers["resume"])  # with a question that is open
+        async with app.live():
+            pass
+        await app.hub.stop()
+        async with app.listening():
+            await until(lambda: app.pauses)  # in a pause
+        assert app.hands.sleeps == []
+
+    tell(story)
+
+
+def test_a_handshake_that_ends_in_the_moment_it_is_given_up_leaves_no_connection(
+    tell: Tell,
+) -> None:
+    class Late(Timing):
+        async def within[T](self, seconds: float, work: Awaitable[T]) -> T:
+            await work
+            raise TimeoutError
+
+    async def story(app: App) -> None:
+        with pytest.raises(NetworkError, match="no answer in time"):
+            await open_socket(app.hub.url, "access-1", Late())
+        await until(lambda: app.hub.lines)
+        await app.hub.line.socket.wait_closed()
+
+    tell(story)
+
+
+def test_an_error_that_nobody_thought_of_is_not_the_end(
+    tell: Tell, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: object) -> None:
+        monkeypatch.undo()
+        raise ZeroDivisionError("what nobody thought of")
+
+    monkeypatch.setattr(realtime, "Bookmark", fail)
+
+    async def story(app: App) -> None:
+        async with app.listening():
+            await try_again(app, 1)
+            await app.is_live(1)
+        assert app.statuses[1].reason == "what nobody thought of"
+        assert "Traceback" in caplog.text
+
+    tell(story)

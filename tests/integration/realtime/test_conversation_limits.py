@@ -1,0 +1,241 @@
+"""Too much, too often, and with the database, the cache or both away: always an answer, in time."""
+
+import json
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from fieldgate.db.engine import Database
+from realtime import conversing, on_message
+from realtime.invocation_limits import CALLS_AT_ONCE, MAX_COUNTED, MAX_FRAMES, FrameCounts
+from tests.integration.test_cache import silent_server
+from tests.support.connections_api import Fault
+from tests.support.database import count_statements
+from tests.support.log import Log
+from tests.support.people import Person, begin_session, register
+from tests.support.ports import free_port
+from tests.support.websocket import (
+    HANDSHAKE,
+    Hub,
+    Line,
+    event_of,
+    invocation,
+    open_hub,
+    records_of,
+)
+
+GROWER = Person("", None)
+PING = '{"type":6}\x1e'
+
+
+@pytest.fixture
+def hub(live_database: Database, environment: pytest.MonkeyPatch) -> Iterator[Hub]:
+    register(live_database, GROWER)
+    with open_hub(live_database, environment) as hub:
+        yield hub
+
+
+@pytest.fixture
+def app(hub: Hub) -> Line:
+    line = hub.connect(GROWER)
+    line.shake_hands()
+    return line
+
+
+@pytest.fixture
+def no_database(hub: Hub, app: Line, environment: pytest.MonkeyPatch) -> None:
+    """The database goes away once `app` is ready."""
+    hub.database.close()
+    environment.setenv("DATABASE_URL", f"postgresql://x:y@127.0.0.1:{free_port()}/nowhere")
+
+
+# Too often
+
+
+def test_calls_beyond_the_limit_are_refused_and_the_connection_goes_on(app: Line) -> None:
+    """The handshake was the first."""
+    frame = "".join(invocation("GetConnectionId", invocation_id=str(n)) for n in range(29))
+    for _ in range(2):
+        assert all("result" in answer for answer in app.records(frame))
+
+    assert app.call("GetConnectionId") == {"result": app.id}
+    refusal = app.call("GetConnectionId")["error"]
+    assert refusal == "Too many calls. Please try again in 1 s."
+    answers = app.records(frame)
+    assert [answer.keys() for answer in answers] == [{"type", "invocationId", "error"}] * 29
+    assert app.send(invocation("GetConnectionId", invocation_id=None)) == ""
+    assert app.send(PING) == PING
+    assert not app.is_closed
+
+
+def test_another_connection_has_limits_of_its_own(hub: Hub) -> None:
+    session_id = begin_session(hub.database, GROWER).session_id
+    one, other = hub.connect(GROWER, session_id), hub.connect(GROWER, session_id)
+    for _ in range(CALLS_AT_ONCE):
+        assert one.ask("getConnectionId")["type"] == "connectionId"
+
+    refusal = one.ask("getConnectionId", id=3)
+
+    assert (refusal["type"], refusal["code"], refusal["id"]) == ("error", "RATE_LIMITED", 3)
+    assert json.loads(one.send("noise"))["code"] == "VALIDATION_ERROR"
+    assert other.ask("getConnectionId")["type"] == "connectionId"
+
+
+@pytest.mark.parametrize("ping", [PING, '{"action":"ping"}'])
+def test_a_flood_of_pings_ends_the_connection_at_no_cost(hub: Hub, app: Line, ping: str) -> None:
+    other = hub.connect(GROWER)
+    hub.api.forget()
+    with count_statements(hub.database) as traffic:
+        answers = [app.send(ping) for _ in range(MAX_FRAMES - 1)]
+    assert traffic.statements == []
+    assert "" not in answers
+
+    assert [app.send(ping) for _ in range(50)] == [""] * 50
+
+    assert hub.api.asked == [("POST", app.id), ("DELETE", app.id)], "once"
+    assert "oo many frames" in app.heard[0] or "too_many_frames" in app.heard[0]
+    assert app.is_closed
+    assert other.send(ping) != ""
+
+
+def test_a_window_ends_and_does_not_grow_without_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = time.monotonic()
+    monkeypatch.setattr("realtime.invocation_limits.time.monotonic", lambda: now)
+    counts = FrameCounts()
+    assert [counts.count("a") for _ in range(MAX_FRAMES + 2)][-3:] == [0, 1, 2]
+    now += 10
+    assert counts.count("a") == 0
+    for number in range(MAX_COUNTED * 2):
+        counts.count(f"b{number}")
+    assert len(counts._counts) <= MAX_COUNTED
+
+
+# Away
+
+
+@pytest.mark.usefixtures("no_database")
+def test_without_a_database_calls_fail_by_themselves_and_pings_do_not(app: Line) -> None:
+    both = app.records(invocation("GetConnectionId") + invocation("Resume", None, 0) + PING)
+
+    assert [answer.get("error") for answer in both] == [
+        *["The database cannot be reached right now. Please try again shortly."] * 2,
+        None,
+    ]
+    assert app.send(PING) == PING
+    assert app.send(invocation("GetConnectionId", invocation_id=None)) == ""
+    assert app.send('{"type":7}\x1e') == ""
+    answer = app.ask("subscribe", channel="lots", id=1)
+    assert (answer["code"], answer["id"]) == ("UNAVAILABLE", 1)
+    assert json.loads(app.send("noise"))["type"] == "error"
+
+
+@pytest.mark.usefixtures("no_database")
+def test_without_a_database_a_handshake_is_refused_with_a_sentence(app: Line) -> None:
+    assert app.send(HANDSHAKE) == ""
+
+    (record,) = records_of("".join(app.heard))
+    assert record == {
+        "error": "The database cannot be reached right now. Please try again shortly."
+    }
+    assert app.id in app.hub.api.deleted
+
+
+def test_a_database_that_goes_after_the_answer_was_taken_ends_the_connection(
+    hub: Hub, environment: pytest.MonkeyPatch
+) -> None:
+    line = hub.connect(GROWER)
+
+    def go(_connection_id: str, _frame: bytes) -> None:
+        environment.setenv("DATABASE_URL", f"postgresql://x:y@127.0.0.1:{free_port()}/nowhere")
+        hub.database.close()
+
+    hub.api.on_taken = go
+    assert line.send(HANDSHAKE) == ""
+
+    answer, last = line.heard
+    assert answer == "{}\x1e"
+    (close,) = records_of(last)
+    assert (close["type"], close["allowReconnect"]) == (7, True)
+    assert line.id in hub.api.deleted
+
+
+def test_a_database_that_hangs_is_answered_for_in_time(
+    hub: Hub, app: Line, environment: pytest.MonkeyPatch
+) -> None:
+    environment.setattr(conversing, "ANSWER_SECONDS", 0.3)
+    with silent_server() as port:
+        hub.database.close()
+        environment.setenv("DATABASE_URL", f"postgresql://x:y@127.0.0.1:{port}/nowhere")
+        began = time.monotonic()
+        answers = app.records(invocation("GetConnectionId") * 3)
+    assert time.monotonic() - began < 2
+    assert ["error" in answer for answer in answers] == [True] * 3
+
+
+def test_without_a_cache_the_database_counts_and_without_both_there_is_an_answer(
+    hub: Hub, environment: pytest.MonkeyPatch
+) -> None:
+    environment.setenv("CACHE_URL", f"redis://127.0.0.1:{free_port()}")
+    line = hub.connect(GROWER)
+    line.shake_hands()
+
+    with count_statements(hub.database) as traffic:
+        assert line.call("GetConnectionId") == {"result": line.id}
+    assert "rate_limits" in traffic.statements[0]
+
+    hub.database.close()
+    environment.setenv("DATABASE_URL", f"postgresql://x:y@127.0.0.1:{free_port()}/nowhere")
+    assert "cannot be reached" in line.call("GetConnectionId")["error"]
+    assert line.send(PING) == PING
+
+
+def test_a_bug_is_logged_and_told_in_the_clients_dialect(
+    app: Line, monkeypatch: pytest.MonkeyPatch, log: Log
+) -> None:
+    def fail(*_: object) -> None:
+        raise ZeroDivisionError("secret")
+
+    monkeypatch.setattr(conversing, "find", fail)
+
+    (close,) = app.records(invocation("GetConnectionId"))
+    assert close["allowReconnect"] is True
+    answer = app.ask("getConnectionId", id="a")
+    assert (answer["code"], answer["id"]) == ("INTERNAL_ERROR", "a")
+    assert "secret" not in close["error"] + answer["message"]
+    assert json.loads(app.send("noise"))["code"] == "INTERNAL_ERROR"
+    assert [line["connection_id"] for line in log.lines if "exception" in line] == [app.id] * 3
+
+
+def test_a_bug_in_one_call_is_that_calls_alone(app: Line, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(conversing, "subscribe", fail)
+    answers = app.records(invocation("Subscribe", "a") + invocation("GetConnectionId"))
+    assert ["error" in answer for answer in answers] == [True, False]
+
+
+def test_a_hub_without_an_address_answers_all_the_same(
+    hub: Hub, environment: pytest.MonkeyPatch
+) -> None:
+    line = hub.connect(GROWER)
+    environment.delenv("REALTIME_ENDPOINT")
+
+    (close,) = line.records(HANDSHAKE)
+
+    assert (close["type"], close["allowReconnect"]) == (7, True)
+    environment.setenv("REALTIME_ENDPOINT", hub.api.endpoint)
+
+
+def test_an_event_without_a_body_is_answered() -> None:
+    event = event_of("MESSAGE", "nobody=")
+    answer = on_message.handler(event, None)
+    assert json.loads(answer["body"])["code"] == "VALIDATION_ERROR"
+
+
+def test_faults_of_the_gateway_do_not_keep_a_client_from_its_answer(hub: Hub, app: Line) -> None:
+    fault: Fault = 503
+    hub.api.choose_fault = lambda _method, _id: fault
+    (close,) = app.records(HANDSHAKE)
+    assert close["allowReconnect"] is False

@@ -1,0 +1,199 @@
+"""What a client that speaks plain JSON sends and gets."""
+
+import json
+from collections.abc import Iterator
+from functools import partial
+from uuid import uuid4
+
+import pytest
+
+from fieldgate.db.engine import Database
+from realtime import connection_store
+from tests.support.database import count_statements
+from tests.support.people import Person, begin_session, register
+from tests.support.racing import race
+from tests.support.stream import Stream, new_event
+from tests.support.websocket import HANDSHAKE, Hub, Line, open_hub
+
+GROWER = Person("", None)
+BOSS = Person("", None, phone="+254711000008", email=None, roles=("admin",))
+
+
+@pytest.fixture
+def hub(live_database: Database, environment: pytest.MonkeyPatch) -> Iterator[Hub]:
+    register(live_database, GROWER)
+    with open_hub(live_database, environment) as hub:
+        yield hub
+
+
+@pytest.fixture
+def line(hub: Hub) -> Line:
+    return hub.connect(GROWER)
+
+
+def test_the_first_request_makes_the_connection_ready(hub: Hub, line: Line) -> None:
+    Stream(hub.database).append(new_event("all"))
+
+    assert line.ask("getConnectionId") == {"type": "connectionId", "connectionId": line.id}
+
+    row = line.row
+    assert row is not None
+    assert (row["dialect"], row["sent_offset"], row["wanted_offset"]) == ("json", 1, 1)
+    assert row["ready_at"] is not None
+    assert hub.api.asked == []
+
+
+def test_a_ping_does_not_and_costs_nothing(hub: Hub, line: Line) -> None:
+    with count_statements(hub.database) as traffic:
+        assert line.send('{"action":"ping"}') == '{"type":"pong"}'
+        assert line.send('{"action": "ping"}') == '{"type":"pong"}'
+        assert line.ask("ping", id="p") == {"type": "pong", "id": "p"}
+    assert traffic.statements == []
+
+    row = line.row
+    assert row is not None
+    assert row["ready_at"] is None
+
+
+def test_two_requests_may_be_the_first_at_the_same_moment(
+    hub: Hub, line: Line, database_url: str
+) -> None:
+    ready = partial(connection_store.make_ready, connection_id=line.id, dialect="json")
+    found = race(database_url, [lambda database: database.transact(ready)] * 5)
+
+    assert len([connected for connected in found if connected]) == 1
+    assert line.ask("subscribe", channel="lots")["channels"] == ["lots"]
+
+
+def test_channels_are_subscribed_to_by_one_or_many(line: Line) -> None:
+    assert line.ask("subscribe", channels=["lots", "farms:1"], id=7) == {
+        "type": "subscribed",
+        "channels": ["farms:1", "lots"],
+        "id": 7,
+    }
+    answer = line.ask("subscribe", channel="shipments:123")
+    assert answer == {"type": "subscribed", "channels": ["farms:1", "lots", "shipments:123"]}
+    answer = line.ask("unsubscribe", channel="lots")
+    assert answer == {"type": "unsubscribed", "channels": ["farms:1", "shipments:123"]}
+
+
+def test_what_was_missed_is_replayed_as_far_as_one_may_see_it(hub: Hub, line: Line) -> None:
+    stream = Stream(hub.database)
+    stream.append(
+        new_event("all"),
+        new_event("channel:lots"),
+        new_event(f"user:{uuid4()}"),
+        new_event("role:admin"),
+        new_event("channel:users", entity_type="users"),
+        new_event("role:agent"),
+        new_event(f"user:{GROWER.id}"),
+    )
+    epoch = str(stream.stream_row()["epoch"])
+
+    answer = line.ask("resume", epoch=epoch, offset=0, id="r")
+
+    assert [event["offset"] for event in answer.pop("events")] == [1, 6, 7]
+    expected = {"type": "resumed", "epoch": epoch, "offset": 7, "recovered": True, "more": False}
+    assert answer == expected | {"id": "r"}
+    answer = line.ask("resume", epoch=str(uuid4()), offset=0)
+    assert (answer["recovered"], answer["events"]) == (False, [])
+
+
+def test_nobody_resumes_what_is_anothers(hub: Hub, line: Line) -> None:
+    """Whatever a request says of who asks: it is the connection's own row that counts."""
+    register(hub.database, BOSS)
+    boss = hub.connect(BOSS)
+    boss.ask("subscribe", channels=["users", "media"])
+    stream = Stream(hub.database)
+    stream.append(new_event(f"user:{BOSS.id}"), new_event("channel:users", entity_type="users"))
+    epoch = str(stream.stream_row()["epoch"])
+    claims = {
+        "connectionId": boss.id,
+        "userId": str(BOSS.id),
+        "channels": ["users"],
+        "audiences": [f"user:{BOSS.id}"],
+        "requestContext": {"connectionId": boss.id},
+    }
+
+    assert line.ask("resume", epoch=epoch, offset=0, **claims)["events"] == []
+    assert line.ask("getConnectionId", **claims)["connectionId"] == line.id
+    assert line.ask("subscribe", **claims | {"channel": "lots"})["channels"] == ["lots"]
+    assert len(boss.ask("resume", epoch=epoch, offset=0)["events"]) == 2
+    assert boss.ask("unsubscribe", channel="users")["channels"] == ["media"]
+
+
+def test_what_cannot_be_done_is_an_error_with_a_code_and_the_connection_goes_on(
+    line: Line,
+) -> None:
+    for request, code in (
+        ({"action": "subscribe"}, "VALIDATION_ERROR"),
+        ({"action": "subscribe", "channels": "lots"}, "VALIDATION_ERROR"),
+        ({"action": "subscribe", "channel": ["lots"]}, "VALIDATION_ERROR"),
+        ({"action": "subscribe", "channels": ["lots", "users"]}, "FORBIDDEN"),
+        ({"action": "resume", "epoch": "x", "offset": 1}, "VALIDATION_ERROR"),
+        ({"action": "resume"}, "VALIDATION_ERROR"),
+        ({"action": "dropTables"}, "VALIDATION_ERROR"),
+        ({"action": "PING"}, "VALIDATION_ERROR"),
+        ({"action": ""}, "VALIDATION_ERROR"),
+    ):
+        answer = json.loads(line.send(json.dumps(request | {"id": 1})))
+        assert (answer["type"], answer["code"], answer["id"]) == ("error", code, 1), request
+        assert answer["message"].endswith(".")
+    for frame, code in (
+        ("", "VALIDATION_ERROR"),
+        ("noise", "VALIDATION_ERROR"),
+        ("[]", "VALIDATION_ERROR"),
+        ("{}", "VALIDATION_ERROR"),
+        ("[" * 10_000 + "]" * 10_000, "VALIDATION_ERROR"),
+        ("x" * 1_000_000, "PAYLOAD_TOO_LARGE"),
+    ):
+        answer = json.loads(line.send(frame))
+        assert (answer["type"], answer["code"]) == ("error", code)
+    assert json.loads(line.send("aGVsbG8=", is_binary=True))["code"] == "VALIDATION_ERROR"
+    assert json.loads(line.send("?", is_binary=True))["code"] == "VALIDATION_ERROR"
+    assert line.ask("unsubscribe", channel="none")["channels"] == []
+
+
+def test_signalr_on_a_plain_connection_ends_it(line: Line) -> None:
+    line.ask("getConnectionId")
+
+    assert line.send(HANDSHAKE) == ""
+
+    assert '"type":7' in "".join(line.heard)
+    assert line.is_closed
+
+
+def test_a_connection_that_nobody_knows_is_closed(hub: Hub, line: Line) -> None:
+    unknown = Line(hub, "unknown=", uuid4())
+    hub.api.connect(unknown.id)
+
+    assert unknown.send('{"action":"getConnectionId"}') == ""
+
+    assert [json.loads(frame) for frame in unknown.heard] == [
+        {"type": "close", "reason": "session_ended", "reconnect": True}
+    ]
+    assert unknown.is_closed
+
+
+def test_a_request_takes_one_round_trip_to_know_who_asks(hub: Hub, line: Line) -> None:
+    line.ask("getConnectionId")
+    for request, round_trips in (
+        ({"action": "getConnectionId"}, 1),
+        ({"action": "subscribe", "channel": "lots"}, 3),
+        ({"action": "resume", "epoch": None, "offset": 0}, 2),
+    ):
+        with count_statements(hub.database) as traffic:
+            assert json.loads(line.send(json.dumps(request)))["type"] != "error"
+        assert traffic.round_trips == round_trips
+
+
+def test_two_connections_of_one_session_are_apart(hub: Hub) -> None:
+    session_id = begin_session(hub.database, GROWER).session_id
+    one, other = hub.connect(GROWER, session_id), hub.connect(GROWER, session_id)
+
+    one.ask("subscribe", channel="lots")
+
+    assert other.ask("unsubscribe", channel="x")["channels"] == []
+    one.close()
+    assert one.row is None
+    assert other.row is not None
