@@ -3,12 +3,15 @@
 (docs.aws.amazon.com/apigateway: "Quotas for configuring and running a WebSocket API"; "WebSocket
 API status codes"; "Binary media types for WebSocket APIs")
 
-Two differences from AWS are left. There a frame may have 32 KB and a message of several 128 KB;
-here frames are put together before one sees them, so a message may have 32 KB. And whoever leaves
-without a word is known to be gone when the machine says so, which on one machine is at once.
+What differs from AWS: there a frame may have 32 KB and a message of several 128 KB; here frames are
+put together before one sees them, so a message may have 32 KB. Whoever leaves without a word is
+known to be gone at once, as it is one machine. And of the local cloud's own: messages of a client
+are worked on one after the other, in their order, and of a connection that a function closes, what
+the client had sent before is worked on first.
 """
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass
@@ -30,12 +33,17 @@ class Limits:
     """What API Gateway allows; in seconds and bytes."""
 
     handshake_seconds: float = 29
+    # Of ours, as each one at a time takes two processes of functions; AWS begins 500 a second.
+    handshakes: int = 4
     # Without a message either way; pings are none.
     idle_seconds: float = 10 * 60
     connection_seconds: float = 2 * 60 * 60
     message_bytes: int = 32 * 1024
     # What functions may send; of more than 32 KB AWS makes several frames.
     sent_bytes: int = 128 * 1024
+    # In any second. AWS doesn't tell its number; without any, the local cloud would be busy with
+    # one flood for an hour, long after whoever sent it has gone.
+    messages: int = 1_000
     # Of ours: how long either side may take to say goodbye.
     close_seconds: float = 1
 
@@ -49,6 +57,7 @@ class End(NamedTuple):
 
 GOING_AWAY = End(1001, "Going away")
 NO_BINARY = End(1003, "Unsupported data")
+TOO_MANY = End(1008, "Too many requests")
 TOO_BIG = End(1009, "Message too big")
 # Said of a connection that ended without a close frame, and never in one.
 _NEVER_SENT = {1005: 1000, 1006: 1001, 1015: 1001}
@@ -62,6 +71,7 @@ class WebSocketDoor:
     def __init__(self, url: str, limits: Limits | None = None) -> None:
         self._url = url
         self._limits = limits or Limits()
+        self._handshakes = asyncio.Semaphore(self._limits.handshakes)
         self._stopping = asyncio.Event()
         self._open: set[asyncio.Task[Any]] = set()
 
@@ -103,7 +113,9 @@ class WebSocketDoor:
             and name.lower() not in _HOP_BY_HOP | {"upgrade"}
         ]
         query = f"?{request.rel_url.raw_query_string}" if request.rel_url.raw_query_string else ""
-        async with asyncio.timeout(self._limits.handshake_seconds):
+        async with asyncio.timeout(self._limits.handshake_seconds), self._handshakes:
+            if self._stopping.is_set():
+                raise aiohttp.ClientError("The door is closing.")
             return await request.app[_SESSION].ws_connect(
                 URL(self._url + query, encoded=True),
                 headers=headers,
@@ -118,12 +130,18 @@ class WebSocketDoor:
         loop = asyncio.get_running_loop()
         opened = heard = loop.time()
 
-        async def pass_on(source: Socket, target: Socket, most_bytes: int) -> End:
+        async def pass_on(
+            source: Socket, target: Socket, most_bytes: int, most: int = sys.maxsize
+        ) -> End:
             nonlocal heard
+            since, count = opened, 0
             while (message := await source.receive()).type is WSMsgType.TEXT:
                 if len(message.data.encode()) > most_bytes:
                     return TOO_BIG
                 heard = loop.time()
+                since, count = (since, count + 1) if heard < since + 1 else (heard, 1)
+                if count > most:
+                    return TOO_MANY
                 try:
                     # Returns when the other side takes more, so that nobody is read faster.
                     await target.send_str(message.data)
@@ -139,7 +157,7 @@ class WebSocketDoor:
             return GOING_AWAY
 
         return await _first(
-            pass_on(front, back, self._limits.message_bytes),
+            pass_on(front, back, self._limits.message_bytes, self._limits.messages),
             pass_on(back, front, self._limits.sent_bytes),
             expire(),
         )

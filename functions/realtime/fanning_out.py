@@ -73,7 +73,7 @@ async def send_owed(database: Database, poster: Poster, connections: Collection[
         _report(sending, len(left))
         given_back += len(left)
         unread = {mine.mailbox.id for mine in deliveries if mine.until < mine.mailbox.wanted}
-        waiting = (more | unread) - sending.gone
+        waiting = (more | unread) - left - sending.gone
     if given_back:
         raise Unavailable(f"{given_back} connections did not get what they are owed.")
     if unclaimed and _is_held_for_long(database, unclaimed):
@@ -173,13 +173,9 @@ def _left(deliveries: Iterable[Delivery], sending: Sending) -> set[str]:
 
 
 def _report(sending: Sending, given_back: int) -> None:
-    figures = {
-        "FanOutSent": sending.frames,
-        "FanOutGone": len(sending.gone),
-        "FanOutGivenBack": given_back,
-    }
-    for name, figure in figures.items():
-        if figure:
-            gauge(name, figure)
+    gauge("FanOutSent", sending.frames)
+    if sending.gone:
+        gauge("FanOutGone", len(sending.gone))
     if given_back:
+        gauge("FanOutGivenBack", given_back)
         logger().warning("frames given back", extra={"connections": given_back})

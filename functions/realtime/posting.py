@@ -28,7 +28,7 @@ until somebody repairs something: a permission, a setting.
 """
 
 # Requests at once, each over a connection that is kept for the next.
-AT_ONCE = 64
+AT_ONCE = 128
 # Opening one takes longer than a few requests over one that is open.
 REQUESTS_EACH = 4
 # In a frozen environment nobody hears that the other end hung up.
@@ -47,9 +47,6 @@ class Answer:
 
     outcome: Outcome
     retry_after: float = 0
-
-
-DONE = Answer("delivered")
 
 
 class Poster:
@@ -127,7 +124,7 @@ class Poster:
                 allow_redirects=False,
             ) as response:
                 if response.status < HTTPStatus.MULTIPLE_CHOICES:
-                    return DONE
+                    return Answer("delivered")
                 said = (await response.content.read(500)).decode(errors="replace")
                 await response.read()
                 return _read(method, response.status, response.headers.get("Retry-After"), said)

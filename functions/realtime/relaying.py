@@ -80,9 +80,9 @@ def dispatch(connection: Connection) -> Batch:
     over = stream_store.connections_of(connection, ended) if ended else ()
     if not events:
         return Batch(len(taken), seconds=seconds, over=over)
-    head = stream_store.append(connection, head, events)
     told = {audience for event in events for audience in event.audiences}
-    owed = stream_store.want(connection, told, head)
+    before, head = head, stream_store.append(connection, head, events)
+    owed = stream_store.want(connection, told, before, head)
     return Batch(len(taken), len(events), seconds, owed, over)
 
 

@@ -136,11 +136,12 @@ def append(connection: Connection, head: int, events: Sequence[NewEvent]) -> int
     return head + len(events)
 
 
-def want(connection: Connection, told: Collection[str], head: int) -> list[str]:
-    """Owe everything up to `head` to each ready connection that one of the audiences `told` is of.
+def want(connection: Connection, told: Collection[str], before: int, head: int) -> list[str]:
+    """Owe what is after `before`, up to `head`, to each ready connection that is of `told`.
 
-    Some may be owed nothing that they may see. Whoever becomes ready locks the stream in share mode
-    first, so that they either are ready for this or begin after `head`. Needs `lock`.
+    Whoever was owed nothing was concerned by nothing up to `before`, and begins there. Some may be
+    owed nothing that they may see. Whoever becomes ready locks the stream in share mode first, so
+    that they either are ready for this or begin after `head`. Needs `lock`.
 
     Returns:
         The connections' ids.
@@ -155,7 +156,17 @@ def want(connection: Connection, told: Collection[str], head: int) -> list[str]:
         .with_for_update(key_share=True)
         .cte("due")
     )
-    owed = update(mine).where(mine.c.id == due.c.id).values(wanted_offset=head)
+    behind = mine.c.sent_offset < mine.c.wanted_offset
+    owed = (
+        update(mine)
+        .where(mine.c.id == due.c.id)
+        .values(
+            sent_offset=case(
+                (behind, mine.c.sent_offset), else_=func.greatest(mine.c.sent_offset, before)
+            ),
+            wanted_offset=head,
+        )
+    )
     return list(connection.scalars(owed.returning(mine.c.id)))
 
 

@@ -2,10 +2,31 @@
 
 import ipaddress
 import socket
+import sys
 from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
+
+from tests.support.memory import memory
+
+
+@pytest.fixture
+def tmp_path() -> Iterator[Path]:
+    """A folder of this test's own, in memory: the client waits for its disk after each change."""
+    with TemporaryDirectory(prefix="fieldgate-client-", dir=memory()) as folder:
+        yield Path(folder)
+
+
+@pytest.fixture(autouse=True)
+def no_sniffio(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have httpcore find at once that this isn't installed, not by a look at the disk each time.
+
+    It looks some ten times in a request, which with a long path takes as long as the request.
+    """
+    monkeypatch.setitem(sys.modules, "sniffio", None)
 
 
 @pytest.fixture(autouse=True)

@@ -55,7 +55,9 @@ def test_its_routes_say_what_runs(stack: Stack) -> None:
     assert migrate["initMs"] > 0
     assert migrate["maxMemoryMb"] > 10
     queues = httpx.get(f"{stack.url}/_local/queues").json()
-    assert {row["name"] for row in queues} == {*("AssemblyQueue", "MediaUploadedQueue", "SmsQueue")}
+    assert {row["name"] for row in queues} == {
+        *("AssemblyQueue", "MediaUploadedQueue", "SmsQueue", "RelayQueue", "FanOutQueue")
+    }
     assert all(row.keys() == {"name", "visible", "inFlight", "deadLetters"} for row in queues)
     answer = httpx.post(f"{stack.url}/_local/schedules/Nightly")
     assert answer.status_code == 404

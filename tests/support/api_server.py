@@ -52,6 +52,8 @@ class ApiServer:
     url: str = ""
     assembling: bool = True
     requests: list[tuple[str, str]] = field(default_factory=list)
+    _calls: int = 0  # of those that the queue got, how many were looked at
+    _queued: bool = False
     _functions: ThreadPoolExecutor = field(
         default_factory=lambda: ThreadPoolExecutor(1, thread_name_prefix="functions")
     )
@@ -68,6 +70,7 @@ class ApiServer:
         from uploads import assemble_upload
 
         event = self.sqs.receive()
+        self._queued = bool(event["Records"])
         # Photos to process have the same queue here, and no consumer.
         event["Records"] = [found for found in event["Records"] if found["body"][0] != "{"]
         if event["Records"]:
@@ -93,9 +96,16 @@ class ApiServer:
             authorizer=None if route.public else authorized(headers.get("authorization")),
             route=f"{method} {route.path}",
         )
-        if self.assembling:
+        if self.assembling and self._may_be_queued():
             self._assemble()
         return answer
+
+    def _may_be_queued(self) -> bool:
+        """Say whether to look into the queue, which takes as long as many a request."""
+        if any(name.startswith("SendMessage") for name, _ in self.sqs.calls[self._calls :]):
+            self._queued = True
+        self._calls = len(self.sqs.calls)
+        return self._queued
 
     async def handle(self, request: web.Request) -> web.Response:
         body = await request.read()

@@ -41,7 +41,7 @@ CREDENTIALS = Credentials(ACCESS_KEY, SECRET_KEY, TOKEN)
 _CONNECT_MANY = """
     INSERT INTO realtime_connections (id, user_id, session_id, token_expires_at, dialect, ready_at,
         sent_offset, wanted_offset)
-    SELECT 'many-' || lpad(CAST(place AS text), 4, '0') || '=', :user_id, :session_id,
+    SELECT 'many-' || lpad(CAST(place AS text), 5, '0') || '=', :user_id, :session_id,
         now() + interval '1 hour', CASE mod(place, 2) WHEN 0 THEN 'json' ELSE 'signalr' END, now(),
         :head, :head
     FROM generate_series(1, :number) AS place
@@ -92,8 +92,9 @@ class Switchboard:
         told = {audience for event in events for audience in event.audiences}
 
         def dispatch(connection: Connection) -> None:
-            head = stream_store.append(connection, stream_store.lock(connection), events)
-            stream_store.want(connection, told, head)
+            before = stream_store.lock(connection)
+            head = stream_store.append(connection, before, events)
+            stream_store.want(connection, told, before, head)
 
         self.database.transact(dispatch)
 

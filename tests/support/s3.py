@@ -26,6 +26,7 @@ from botocore.config import Config
 from moto.backends import get_backend
 from moto.core.botocore_stubber import BotocoreStubber
 from moto.core.models import DEFAULT_ACCOUNT_ID
+from moto.s3.models import S3Backend
 
 from fieldgate.sigv4 import Credentials
 from fieldgate.storage.settings import Place
@@ -93,6 +94,10 @@ class LocalS3:
         _moto().reset()
         for bucket in buckets:
             _moto().create_bucket(bucket, self.region)
+
+
+# Else moto reads the module that lists S3's addresses from the disk, twice for each request.
+del S3Backend._url_module
 
 
 @contextmanager

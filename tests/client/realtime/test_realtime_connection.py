@@ -63,6 +63,30 @@ def test_a_delay_is_a_random_part_of_itself() -> None:
     assert realtime.RECONNECT.longest(10**9) == 30
 
 
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        ("", "the connection was cut"),
+        ("HTTP/1.1 101 Switching Protocols\r\n\r\n", "the server speaks no WebSocket there"),
+        ("220 smtp.example.org\r\n", "the connection was cut"),
+        (f"HTTP/1.1 101 Yes\r\nA: {'b' * 100_000}\r\n\r\n", "the connection was cut"),
+    ],
+)
+def test_who_speaks_something_else_is_tried_again(tell: Tell, answer: str, reason: str) -> None:
+    async def say(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(answer.encode())
+        writer.close()
+
+    async def story(app: App) -> None:
+        await app.hub.stop()
+        other = await asyncio.start_server(say, "127.0.0.1", app.hub.port)
+        async with other, app.listening():
+            await until(lambda: app.pauses)
+        assert app.statuses[-1].reason.startswith(reason)
+
+    tell(story)
+
+
 @pytest.mark.parametrize("status", [404, 429, 500, 503, 302, 200])
 def test_a_handshake_that_is_not_let_in_for_another_reason_is_tried_again(
     tell: Tell, status: int
@@ -382,6 +406,46 @@ def test_a_pause_ends_when_the_network_comes_back_in_the_middle(tell: Tell) -> N
             answers.answers[url] = 204
             assert await connectivity.network_changed() == State(Reach.ONLINE, NetworkType.WIFI)
             await app.is_live(2)  # with nobody's clock moved
+
+    tell(story)
+
+
+def test_a_server_on_this_machine_is_reached_past_any_proxy(
+    tell: Tell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for scheme in ("http", "https", "socks", "all"):
+        monkeypatch.setenv(f"{scheme}_proxy", "http://127.0.0.1:1")
+    monkeypatch.delenv("no_proxy", raising=False)
+
+    async def story(app: App) -> None:
+        async with app.live():
+            pass
+        assert app.pauses == []
+
+    tell(story)
+
+
+def test_what_comes_after_silence_was_given_up_on_comes_with_the_next_connection(
+    tell: Tell,
+) -> None:
+    async def story(app: App) -> None:
+        done = asyncio.Event()
+
+        async def slow(what: str) -> None:
+            if what == "1":
+                await done.wait()
+
+        app.doing = slow
+        async with app.live():
+            await app.hub.happens()
+            await until(lambda: app.heard == [REFETCH, "1"])
+            app.hands.pass_by(30)
+            await until(lambda: len([each for each in app.hands.sleeps if each >= 15]) == 1)
+            await app.hub.happens()
+            done.set()
+            await app.hands.sleep_out(1)
+            await app.has_heard(REFETCH, 1, 2)
+        assert len(app.hub.lines) == 2
 
     tell(story)
 

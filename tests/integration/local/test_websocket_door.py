@@ -44,7 +44,8 @@ class Cloud:
         await self.reading.wait()
         async for message in socket:
             self.heard.append(message.data)
-            await socket.send_str(message.data)
+            with suppress(ConnectionError):  # from who didn't wait for it
+                await socket.send_str(message.data)
         self.ended_with.append(socket.close_code)
         return socket
 
@@ -210,6 +211,18 @@ def test_a_plain_request_is_told_to_upgrade() -> None:
         assert served.cloud.requests == []
 
     run(story)
+
+
+def test_who_sends_too_many_messages_is_put_out() -> None:
+    async def story(served: Served) -> None:
+        async with served.connect() as client:
+            for _ in range(101):
+                await client.send("again")
+            assert await closed(client) == (1008, "Too many requests")
+        await until(lambda: len(served.cloud.ended_with) == 1)
+        assert len(served.cloud.heard) <= 100
+
+    run(story, messages=100)
 
 
 def test_pings_are_answered_by_the_door_itself() -> None:

@@ -13,7 +13,7 @@ from fieldgate.errors import Unavailable
 from realtime import relaying
 from realtime.relaying import relay
 from tests.support.database import count_statements
-from tests.support.stream import Stream, new_media
+from tests.support.stream import Stream, new_event, new_media
 
 
 @pytest.fixture
@@ -251,6 +251,17 @@ def test_a_connection_that_is_behind_is_owed_all_of_it(stream: Stream) -> None:
         stream.broadcast(user_id)
         run(stream)
     assert stream.owed() == {"A": 3}
+
+
+def test_whom_nothing_concerned_for_long_has_missed_nothing(stream: Stream) -> None:
+    """Else they would be told to fetch anew what they show, once history has passed them."""
+    user_id = stream.add_user()
+    stream.connect("A", user_id)
+    for _ in range(3):
+        stream.append(new_event("user:somebody-else"))
+    stream.broadcast(user_id)
+    run(stream)
+    assert stream.owed() == {"A": 1}
 
 
 # How it is done

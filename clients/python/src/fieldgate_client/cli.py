@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from rich.console import Console
 
-from fieldgate_client import commands, watching
+from fieldgate_client import commands
 from fieldgate_client.addresses import is_open_to_all
 from fieldgate_client.commands import ExitCode
 from fieldgate_client.database import default_path
@@ -107,7 +107,7 @@ def parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
         default=[],
         help="besides what is yours: shipments, shipments:123; may be said again",
     )
-    watch.set_defaults(command=watching.watch)
+    watch.set_defaults(command=_watch)
 
     for name, command, says in (
         ("retry", commands.retry, "send again what was set aside"),
@@ -117,6 +117,13 @@ def parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
         each.add_argument("entries", metavar="NUMBER", nargs="+", type=int, help="as in status")
         each.set_defaults(command=command, go_on=GO_ON)
     return top
+
+
+async def _watch(options: argparse.Namespace, out: Console) -> ExitCode:
+    # WebSockets take as long to load as HTTP does, and no other command needs them.
+    from fieldgate_client.watching import watch  # noqa: PLC0415
+
+    return await watch(options, out)
 
 
 def _common(default: str | None) -> argparse.ArgumentParser:

@@ -4,7 +4,7 @@ import asyncio
 from urllib.parse import urlsplit
 
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import InvalidStatus, WebSocketException
+from websockets.exceptions import InvalidMessage, InvalidStatus, WebSocketException
 
 from fieldgate_client.addresses import is_loopback, realtime_url
 from fieldgate_client.errors import ClientError, NetworkError
@@ -40,7 +40,11 @@ async def open_socket(server: str, token: str, timing: Timing) -> ClientConnecti
         if status in TOKEN_STATUSES:
             raise TokenRefused(f"{status}") from error
         raise NetworkError(f"the server answers {status}") from error
-    except (TimeoutError, WebSocketException, OSError) as error:
+    except InvalidMessage as error:
+        raise NetworkError("the connection was cut") from error
+    except WebSocketException as error:
+        raise NetworkError(f"the server speaks no WebSocket there: {error}") from error
+    except OSError as error:
         raise NetworkError(in_words(error)) from error
 
 

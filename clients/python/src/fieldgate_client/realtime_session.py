@@ -60,7 +60,7 @@ class Inbox:
         self._changed = asyncio.Event()
 
     def put(self, news: News) -> None:
-        if self._overflowed:
+        if self._overflowed or self._end is not None:
             return
         if len(self._waiting) < MAX_WAITING:
             self._waiting.append(news)

@@ -3,7 +3,6 @@
 import ssl
 
 import httpx
-from websockets.exceptions import InvalidHandshake, InvalidMessage
 
 # docs/api.md, `rejectedReason` and `failureReason`, and `upload_run`'s own. What the API refuses at
 # once comes with a sentence of the server's.
@@ -42,8 +41,6 @@ _IN_WORDS: tuple[tuple[type[Exception], str], ...] = (
     (httpx.TimeoutException, "no answer in time"),
     (httpx.NetworkError, "the connection was cut"),
     (httpx.RemoteProtocolError, "the connection was cut"),
-    (InvalidMessage, "the connection was cut"),
-    (InvalidHandshake, "the server speaks no WebSocket there"),
     (OSError, "no connection"),
 )
 
