@@ -5,11 +5,13 @@ import sqlite3
 import stat
 import subprocess
 import sys
+import time
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from fieldgate_client import database
 from fieldgate_client.database import SCHEMA, Database, default_path
 from fieldgate_client.realtime_position import Bookmark
 from fieldgate_client.tokens import Tokens, TokenStore
@@ -121,6 +123,23 @@ def test_processes_that_begin_and_write_at_once_lose_nothing(tmp_path: Path) -> 
     assert [process.wait(60) for process in processes] == [0, 0, 0, 0]
     with Database(path) as database:
         assert database.rows("SELECT expires_in FROM tokens")[0][0] == 200
+
+
+@pytest.mark.parametrize("patience", [30, -1])
+def test_the_first_start_waits_for_who_writes_at_that_moment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, patience: float
+) -> None:
+    """Here SQLite doesn't: it says at once that the file is locked."""
+    path = tmp_path / "client.db"
+    monkeypatch.setattr(database, "BUSY_SECONDS", patience)
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        monkeypatch.setattr(time, "sleep", lambda _: other.execute("ROLLBACK"))
+        if patience > 0:
+            Database(path).close()
+        else:
+            with pytest.raises(sqlite3.OperationalError, match="locked"):
+                Database(path)
 
 
 def test_successors_of_tokens_that_were_replaced_are_not_kept(tmp_path: Path) -> None:

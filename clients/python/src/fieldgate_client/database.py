@@ -7,6 +7,7 @@ is missing. Several processes may have the file open; each `Database` is used by
 import os
 import sqlite3
 import stat
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from itertools import chain
@@ -18,6 +19,8 @@ from platformdirs import user_data_dir
 
 # How long a transaction waits for another process's, which takes milliseconds.
 BUSY_SECONDS = 30.0
+# Where SQLite doesn't wait by itself: how often to ask.
+BUSY_PAUSE_SECONDS = 0.01
 FILE_MODE = 0o600  # tokens are in it: nobody else's business
 FOLDER_MODE = 0o700
 
@@ -153,7 +156,8 @@ class Database:
         self._connection = sqlite3.connect(self.path, timeout=BUSY_SECONDS, isolation_level=None)
         try:
             self._connection.row_factory = sqlite3.Row
-            for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
+            self._have_write_ahead_log()
+            for pragma in ("synchronous = FULL", "foreign_keys = ON"):
                 self._connection.execute(f"PRAGMA {pragma}")
             self._migrate()
         except BaseException:
@@ -195,6 +199,24 @@ class Database:
     def row(self, query: str, values: Sequence[Any] = ()) -> sqlite3.Row | None:
         """Read the first row; None when there is none."""
         return next(iter(self.rows(query, values)), None)
+
+    def _have_write_ahead_log(self) -> None:
+        """Change the file to WAL, if nobody has yet.
+
+        Two processes may be the first at once. SQLite doesn't wait for who writes meanwhile, as it
+        does everywhere else, since both may want the same change and would wait for each other.
+        """
+        give_up_at = time.monotonic() + BUSY_SECONDS
+        while True:
+            try:
+                self._connection.execute("PRAGMA journal_mode = WAL")
+            except sqlite3.OperationalError as error:
+                busy = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
+                if not busy or time.monotonic() > give_up_at:
+                    raise
+                time.sleep(BUSY_PAUSE_SECONDS)
+            else:
+                return
 
     def _migrate(self) -> None:
         # Inside a transaction: two processes may be the first at once.
