@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from pg8000 import dbapi
@@ -31,6 +31,18 @@ if TYPE_CHECKING:  # moto takes a second to load, and most tests need none of it
 
 TEMPLATE = "migrated_template"
 _numbers = count(1)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Give all end-to-end tests to one process: there is one stack, and some change it for all."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class OneStack(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return "tests/e2e" if nodeid.startswith("tests/e2e/") else nodeid
+
+    return OneStack(config, log)
 
 
 @pytest.fixture(scope="session")

@@ -74,6 +74,8 @@ NOTICE = """
 
 
 def upgrade() -> None:
+    # What happened before there was a relay is no news.
+    op.execute("UPDATE outbox SET dispatched_at = now() WHERE dispatched_at IS NULL")
     _create_stream()
     _create_connections()
     _create_broadcasts()

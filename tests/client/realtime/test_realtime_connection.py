@@ -5,6 +5,7 @@ import logging
 from collections.abc import Awaitable
 from functools import partial
 
+import httpx
 import pytest
 
 from fieldgate_client import realtime
@@ -17,7 +18,7 @@ from fieldgate_client.realtime import RealtimeState, Status
 from fieldgate_client.realtime_handshake import open_socket
 from fieldgate_client.realtime_timing import Timing, full_jitter
 from fieldgate_client.tokens import TokenStore
-from tests.client.fake_api import TOKENS, refusal
+from tests.client.fake_api import TOKENS, refusal, says
 from tests.client.portal import Answers
 from tests.client.realtime.conftest import REFETCH, App, Tell
 from tests.client.realtime.hub import until
@@ -268,10 +269,30 @@ def test_a_token_that_is_refused_is_renewed_and_the_next_one_shown_at_once(
     tell(story)
 
 
-def test_a_new_token_that_is_refused_as_well_ends_it(tell: Tell) -> None:
+def test_a_new_token_that_is_refused_as_well_is_shown_again_while_the_session_is_good(
+    tell: Tell,
+) -> None:
     async def story(app: App) -> None:
         app.hub.tokens = set()
         app.server.token = "access-2"
+        async with app.listening():
+            await try_again(app, 1)
+            await until(lambda: app.pauses == [1, 2])
+            assert app.statuses[-1].reason == "refused at the handshake, though the session is good"
+            app.hub.tokens = {"access-2"}
+            await try_again(app, 2)
+            await app.is_live(1)
+        assert app.hub.shown == ["access-1", *["access-2"] * 4]
+        assert app.server.asked == [("GET", "/auth/me", None)] * 2
+
+    tell(story)
+
+
+def test_a_new_token_that_the_api_refuses_as_well_ends_it(tell: Tell) -> None:
+    async def story(app: App) -> None:
+        app.hub.tokens = set()
+        app.server.token = "access-2"
+        app.server.faults = [says(401, "UNAUTHORIZED")] * 2
         async with app.listening() as realtime:
             with pytest.raises(SignedOut, match="that it has just given"):
                 await realtime.ended()
@@ -279,6 +300,38 @@ def test_a_new_token_that_is_refused_as_well_ends_it(tell: Tell) -> None:
                 RealtimeState.SIGNED_OUT, "The server refuses a token that it has just given."
             )
             assert app.hub.shown == ["access-1", "access-2"]
+
+    tell(story)
+
+
+def test_a_session_that_ends_while_its_new_token_is_refused_ends_it(tell: Tell) -> None:
+    def end(_: httpx.Request, __: object) -> httpx.Response:
+        ended.server.session_ended = True
+        return refusal(401, "UNAUTHORIZED")
+
+    async def story(app: App) -> None:
+        nonlocal ended
+        ended = app
+        app.hub.tokens = set()
+        app.server.faults = [end]
+        async with app.listening() as realtime:
+            with pytest.raises(SignedOut, match="The session has ended"):
+                await realtime.ended()
+
+    ended: App
+    tell(story)
+
+
+def test_where_nobody_can_say_whether_the_session_is_good_it_is_asked_later(tell: Tell) -> None:
+    async def story(app: App) -> None:
+        app.hub.handshakes = [403, 403]
+        app.server.faults = [says(503, "UNAVAILABLE", Retry_After="90")]
+        async with app.listening():
+            await until(lambda: app.pauses)
+            assert app.pauses == [60]
+            assert "503 UNAVAILABLE" in app.statuses[-1].reason
+            await try_again(app, 60)
+            await app.is_live(1)
 
     tell(story)
 

@@ -1,12 +1,14 @@
 """What an app is told: everything, in order, once, wherever the connection or the app ends."""
 
 import asyncio
+import logging
 import sqlite3
 
 import pytest
 
 from fieldgate_client import realtime_session
 from fieldgate_client.database import Database
+from fieldgate_client.errors import ApiError, NetworkError
 from fieldgate_client.realtime import RealtimeState
 from fieldgate_client.realtime_frames import Position
 from fieldgate_client.realtime_position import Bookmark
@@ -248,6 +250,85 @@ def test_what_the_app_fails_at_is_told_again_on_the_next_connection(
         assert app.pauses == [1, 2]
         assert "the app" in app.statuses[3].reason
         assert len(app.hub.lines) == 3
+
+    tell(story)
+
+
+@pytest.mark.parametrize(
+    ("failure", "words"),
+    [
+        (NetworkError("no connection"), "the app could not do its work now: no connection"),
+        (
+            ApiError(503, "UNAVAILABLE", "Try later."),
+            "the app could not do its work now: 503 UNAVAILABLE: Try later.",
+        ),
+    ],
+)
+def test_an_app_that_cannot_fetch_what_changed_has_no_bug(
+    tell: Tell, caplog: pytest.LogCaptureFixture, failure: Exception, words: str
+) -> None:
+    caplog.set_level(logging.INFO, logger="fieldgate_client")
+
+    async def story(app: App) -> None:
+        failing = [failure]
+
+        async def fetch(what: str) -> None:
+            if what == "1" and failing:
+                raise failing.pop()
+
+        app.doing = fetch
+        async with app.live():
+            await app.hub.happens()
+            await app.hands.sleep_out(1)
+            await app.has_heard(REFETCH, 1, 1)
+        assert app.statuses[3].reason == words
+        [line] = [each for each in caplog.records if each.name.endswith("delivery")]
+        assert line.levelno == logging.INFO
+        assert line.exc_info is None
+        assert str(failure) in line.getMessage()
+
+    tell(story)
+
+
+@pytest.mark.parametrize("failure", [ValueError("a bug"), ApiError(403, "FORBIDDEN", "No.")])
+def test_any_other_failure_of_an_app_is_logged_with_where_it_was(
+    tell: Tell, caplog: pytest.LogCaptureFixture, failure: Exception
+) -> None:
+    async def story(app: App) -> None:
+        async def fail(what: str) -> None:
+            raise failure
+
+        app.doing = fail
+        async with app.listening():
+            await until(lambda: app.pauses)
+        assert app.statuses[-1].reason == f"the app failed: {type(failure).__name__}"
+        assert "Traceback" in caplog.text
+        assert "in fail" in caplog.text
+
+    tell(story)
+
+
+@pytest.mark.parametrize("made_of_it", [None, ValueError("a bug"), NetworkError("cut")])
+@pytest.mark.parametrize("callback", ["on_update", "on_refetch", "on_state"])
+def test_closing_ends_it_whatever_a_callback_makes_of_its_cancellation(
+    tell: Tell, caplog: pytest.LogCaptureFixture, callback: str, made_of_it: Exception | None
+) -> None:
+    async def story(app: App) -> None:
+        began = asyncio.Event()
+
+        async def stubborn(*_: object) -> None:
+            began.set()
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                if made_of_it is not None:
+                    raise made_of_it from None
+
+        async with app.listening(**{callback: stubborn}):
+            await until(lambda: began.is_set() or RealtimeState.LIVE in app.states)
+            await app.hub.happens()
+            await began.wait()
+        assert "Traceback" not in caplog.text
 
     tell(story)
 

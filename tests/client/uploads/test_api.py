@@ -1,6 +1,7 @@
 """Signing in and asking: against the real functions, and against answers nobody should believe."""
 
 import asyncio
+import gc
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -12,6 +13,7 @@ import httpx
 import pytest
 
 from fieldgate.db.engine import Database as ServerDatabase
+from fieldgate_client import api
 from fieldgate_client.api import Api
 from fieldgate_client.database import Database
 from fieldgate_client.errors import ApiError, NetworkError, SignedOut, is_passing
@@ -45,17 +47,24 @@ def renewed(number: int) -> httpx.Response:
 class Desk:
     """An `Api` whose server is `answering`; `asked` is what came there."""
 
-    def __init__(self, folder: Path, answering: Answering) -> None:
+    def __init__(self, folder: Path, answering: Answering, signed_in: Tokens | None) -> None:
         self.asked: list[httpx.Request] = []
         self.pauses: list[float] = []
         self.now = 0.0
+        self.renewal_came = asyncio.Event()
+        self.may_answer_renewal = asyncio.Event()
+        self.may_answer_renewal.set()
         self.database = Database(folder / "client.db")
         self.tokens = TokenStore(self.database)
-        self.tokens.save(SERVER, TOKENS)
+        if signed_in is not None:
+            self.tokens.save(SERVER, signed_in)
 
         async def answer(request: httpx.Request) -> httpx.Response:
             self.asked.append(request)
             await asyncio.sleep(0)
+            if request.url.path.endswith("/refresh"):
+                self.renewal_came.set()
+                await self.may_answer_renewal.wait()
             return answering(request)
 
         self.api = Api(
@@ -72,12 +81,22 @@ class Desk:
     def paths(self) -> list[str]:
         return [request.url.path.removeprefix("/api/v1") for request in self.asked]
 
+    async def give_up_in_the_middle_of_a_renewal(self) -> None:
+        self.may_answer_renewal.clear()
+        asking = asyncio.create_task(self.api.request("POST", "/x"))
+        await self.renewal_came.wait()
+        asking.cancel()
+        await asyncio.wait((asking,))
+        assert asking.cancelled()
+
 
 @asynccontextmanager
-async def desk(folder: Path, answering: Answering) -> AsyncIterator[Desk]:
-    opened = Desk(folder, answering)
-    async with opened.api:
-        with opened.database:
+async def desk(
+    folder: Path, answering: Answering, signed_in: Tokens | None = TOKENS
+) -> AsyncIterator[Desk]:
+    opened = Desk(folder, answering, signed_in)
+    with opened.database:
+        async with opened.api:
             yield opened
 
 
@@ -232,6 +251,84 @@ def test_a_refresh_does_not_wait_longer_than_its_token_is_taken_again(
             assert opened.paths().count("/auth/refresh") == tries
             assert tries * 8 + sum(opened.pauses) < 30
             assert opened.tokens.load(SERVER) == TOKENS
+
+    asyncio.run(ask())
+
+
+def renews(request: httpx.Request) -> httpx.Response:
+    """Take the tokens of the first renewal, and of no other."""
+    if request.url.path.endswith("/refresh"):
+        taken = json.loads(request.content) == {"refreshToken": TOKENS.refresh_token}
+        return renewed(1) if taken else refusal(401, "UNAUTHORIZED")
+    good = request.headers["Authorization"] == "Bearer access-1"
+    return envelope("good") if good else refusal(401, "TOKEN_EXPIRED")
+
+
+def test_a_renewal_goes_on_when_whoever_wanted_it_gives_up(tmp_path: Path) -> None:
+    async def ask() -> None:
+        async with desk(tmp_path, renews) as opened:
+            await opened.give_up_in_the_middle_of_a_renewal()
+            joining = asyncio.create_task(opened.api.request("POST", "/x"))
+            opened.may_answer_renewal.set()
+            assert (await joining).data == "good"
+            assert (await opened.api.request("POST", "/x")).data == "good"
+            assert opened.paths().count("/auth/refresh") == 1
+
+    asyncio.run(ask())
+
+
+def test_closing_waits_for_a_renewal_so_that_its_tokens_are_kept(tmp_path: Path) -> None:
+    async def ask() -> None:
+        async with desk(tmp_path, renews) as opened:
+            await opened.give_up_in_the_middle_of_a_renewal()
+            opened.may_answer_renewal.set()
+            assert opened.tokens.load(SERVER) == TOKENS
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+        async with desk(tmp_path, renews, signed_in=None) as opened:
+            assert (await opened.api.request("POST", "/x")).data == "good"
+            assert opened.paths() == ["/x"]
+
+    asyncio.run(ask())
+
+
+def test_closing_does_not_wait_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def ask() -> None:
+        async with desk(tmp_path, renews) as opened:
+            await opened.give_up_in_the_middle_of_a_renewal()
+            monkeypatch.setattr(api, "REFRESH_TIMEOUT_SECONDS", 0.01)
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+
+    asyncio.run(ask())
+
+
+def test_a_renewal_that_fails_with_nobody_waiting_is_nobodys_error(tmp_path: Path) -> None:
+    complaints: list[dict[str, Any]] = []
+
+    async def ask() -> None:
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda _, complaint: complaints.append(complaint))
+        async with desk(tmp_path, lambda _: refusal(401, "UNAUTHORIZED")) as opened:
+            await opened.give_up_in_the_middle_of_a_renewal()
+            opened.may_answer_renewal.set()
+        assert opened.paths() == ["/x", "/auth/refresh"]
+        gc.collect()
+
+    asyncio.run(ask())
+    assert complaints == []
+
+
+def test_all_who_wait_for_a_renewal_hear_how_it_failed(tmp_path: Path) -> None:
+    def answering(request: httpx.Request) -> httpx.Response:
+        if request.url.path.endswith("/refresh"):
+            raise httpx.ConnectError("no way")
+        return refusal(401, "TOKEN_EXPIRED")
+
+    async def ask() -> None:
+        async with desk(tmp_path, answering) as opened:
+            asking = [opened.api.request("POST", "/x") for _ in range(10)]
+            ends = await asyncio.gather(*asking, return_exceptions=True)
+            assert {type(end) for end in ends} == {NetworkError}
+            assert opened.paths().count("/auth/refresh") == 3
 
     asyncio.run(ask())
 

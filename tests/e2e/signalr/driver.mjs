@@ -1,8 +1,12 @@
 // Microsoft's SignalR client, driven from the tests: an order is a line of JSON on standard input,
 // {id, order, ...}; its answer, {id, result} or {id, error}, is one on standard output. In between
-// come lines about what happens on connections: {connection, event, ...}.
+// come lines about what happens on connections: {connection, event, ...}. To be run where the
+// package is installed.
+import { createRequire } from 'node:module'
 import { createInterface } from 'node:readline'
-import { HttpTransportType, HubConnectionBuilder, LogLevel } from '@microsoft/signalr'
+
+const require = createRequire(`${process.cwd()}/`)
+const { HttpTransportType, HubConnectionBuilder, LogLevel } = require('@microsoft/signalr')
 
 const connections = new Map()
 const say = (line) => process.stdout.write(`${JSON.stringify(line)}\n`)

@@ -100,6 +100,18 @@ def test_the_history_can_be_walked_back(empty_database_url: str) -> None:
     assert migrate(lambda: parse_url(empty_database_url, "X")) == MigrationResult(None, HEAD)
 
 
+def test_what_happened_before_there_was_a_relay_is_no_news(empty_database_url: str) -> None:
+    migrate(lambda: parse_url(empty_database_url, "X"))
+    _downgrade(empty_database_url, "0003")
+    # The trigger of then works on: this is recorded, and nobody announces it.
+    run_sql(empty_database_url, "INSERT INTO roles VALUES ('guest', 'Looks around')")
+    migrate(lambda: parse_url(empty_database_url, "X"))
+    query = "SELECT count(*) FILTER (WHERE dispatched_at IS NULL AND entity = 'roles') FROM outbox"
+    assert run_sql(empty_database_url, query) == [(0,)]
+    run_sql(empty_database_url, "INSERT INTO roles VALUES ('visitor', 'Looks around')")
+    assert run_sql(empty_database_url, query) == [(1,)]
+
+
 def test_it_waits_for_a_server_that_is_not_up() -> None:
     waits: list[float] = []
     address = DatabaseAddress("127.0.0.1", free_port(), "d", "u", "p")
@@ -191,7 +203,7 @@ def test_the_seeded_roles_have_their_permissions(database: Database) -> None:
     }
 
 
-def _downgrade(url: str) -> None:
+def _downgrade(url: str, revision: str = "base") -> None:
     from alembic import command
     from alembic.config import Config
 
@@ -200,5 +212,5 @@ def _downgrade(url: str) -> None:
     engine = create_engine(url.replace("postgresql://", "postgresql+pg8000://"))
     with engine.begin() as connection:
         settings.attributes["connection"] = connection
-        command.downgrade(settings, "base")
+        command.downgrade(settings, revision)
     engine.dispose()

@@ -8,6 +8,7 @@ import asyncio
 import time
 import uuid
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from types import TracebackType
@@ -79,7 +80,7 @@ class Api:
         self._timeout = timeout
         self._clock = clock
         self._sleep = sleep
-        self._refreshing = asyncio.Lock()
+        self._renewals: dict[str, asyncio.Task[str]] = {}  # under way, by refresh token
         # When the access token ends that this process was given; of others nobody knows.
         self._known: tuple[str, float] | None = None
         self._http = httpx.AsyncClient(
@@ -95,7 +96,13 @@ class Api:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        await self._http.aclose()
+        # A renewal that is cut off may cost the session: it has the time of one try to end.
+        try:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(REFRESH_TIMEOUT_SECONDS):
+                    await asyncio.gather(*self._renewals.values(), return_exceptions=True)
+        finally:
+            await self._http.aclose()
 
     @property
     def user_id(self) -> str:
@@ -183,30 +190,46 @@ class Api:
     async def renewed_access_token(self, token: str) -> str:
         """Return a token in place of `token`: another task's or process's, or else a new one.
 
+        A renewal that has begun goes on until its tokens are kept, also when whoever waits for it
+        is cancelled: the server takes the old ones for 30 s only.
+
         Raises:
             NetworkError: no answer of the server's, after all tries.
             ApiError: a refusal that passes.
             SignedOut: there is no session, or it was ended.
 
         """
-        async with self._refreshing:
-            session = self._session()
+        session = self._session()
+        renewal = self._renewals.get(session.refresh_token)
+        if renewal is None:
             if session.access_token != token:
                 return session.access_token
-            began = self._clock()
-            try:
-                retrying = self._retrying(REFRESH_ATTEMPTS, MAX_REFRESH_PAUSE_SECONDS)
-                answer: Answer = await retrying(self._refresh, session)
-            except ApiError as error:
-                if is_passing(error):
-                    raise
-                if self._tokens.forget(self.server, session.refresh_token):
-                    raise SignedOut("The session has ended.") from error
-                return self._session().access_token  # another process was faster
-            tokens = _tokens(answer)
-            self._tokens.succeed(self.server, session.refresh_token, tokens)
-            self._know(tokens, began)
-            return self._session().access_token
+            renewal = asyncio.create_task(self._renewed(session))
+            self._renewals[session.refresh_token] = renewal
+            renewal.add_done_callback(partial(self._is_over, session.refresh_token))
+        await asyncio.wait((renewal,))
+        return renewal.result()
+
+    async def _renewed(self, session: Tokens) -> str:
+        began = self._clock()
+        try:
+            retrying = self._retrying(REFRESH_ATTEMPTS, MAX_REFRESH_PAUSE_SECONDS)
+            answer: Answer = await retrying(self._refresh, session)
+        except ApiError as error:
+            if is_passing(error):
+                raise
+            if self._tokens.forget(self.server, session.refresh_token):
+                raise SignedOut("The session has ended.") from error
+            return self._session().access_token  # another process was faster
+        tokens = _tokens(answer)
+        self._tokens.succeed(self.server, session.refresh_token, tokens)
+        self._know(tokens, began)
+        return self._session().access_token
+
+    def _is_over(self, refresh_token: str, renewal: asyncio.Task[str]) -> None:
+        del self._renewals[refresh_token]
+        if not renewal.cancelled():
+            renewal.exception()  # there may be nobody left who wants to know
 
     async def _send_signed(self, request: httpx.Request) -> Answer:
         token = await self.access_token()

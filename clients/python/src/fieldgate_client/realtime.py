@@ -200,7 +200,11 @@ class Realtime:
             return error
 
     async def _open(self) -> Session:
-        """Connect; with a new token where this one is refused, once."""
+        """Connect; with a new token where this one is refused, once.
+
+        When that is refused as well, the API says whether the session is over: who checks tokens
+        at the handshake can only refuse, also when it can't check them.
+        """
         if self._expired is None:
             token = await self._api.access_token()
         else:
@@ -212,8 +216,9 @@ class Realtime:
             token = await self._api.renewed_access_token(token)
         try:
             return await self._opened(token)
-        except TokenRefused as error:
-            raise SignedOut("The server refuses a token that it has just given.") from error
+        except TokenRefused:
+            await self._api.request("GET", "/auth/me")
+        raise NetworkError("refused at the handshake, though the session is good")
 
     async def _opened(self, token: str) -> Session:
         socket = await open_socket(self._api.server, token, self._timing)

@@ -82,15 +82,29 @@ class App:
 async def _call[*Ts](callback: Callable[[*Ts], Awaitable[object]], *told: *Ts) -> None:
     try:
         await callback(*told)
-    except asyncio.CancelledError as error:
-        task = asyncio.current_task()
-        if task is not None and task.cancelling():
-            raise  # it is us who are to end
-        log.exception("The work of a callback was cancelled")
-        raise AppFailed("the app failed: its work was cancelled") from error
-    except Exception as error:  # whatever it is: it is the app's
-        log.exception("A callback failed")
-        raise AppFailed(f"the app failed: {type(error).__name__}") from error
+    except (Exception, asyncio.CancelledError) as error:
+        _end_if_we_are_to()
+        raise _failed(error) from error
+    _end_if_we_are_to()
+
+
+def _end_if_we_are_to() -> None:
+    """Go on with our own cancellation, whatever the callback has made of it."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
+
+
+def _failed(error: BaseException) -> AppFailed:
+    """Log what a callback has raised, and return the words for it."""
+    if isinstance(error, ClientError) and is_passing(error):
+        log.info("A callback could not do its work now: %s", error)  # no bug of the app's
+        return AppFailed(f"the app could not do its work now: {error}")
+    if isinstance(error, asyncio.CancelledError):
+        log.error("The work of a callback was cancelled", exc_info=error)
+        return AppFailed("the app failed: its work was cancelled")
+    log.error("A callback failed", exc_info=error)
+    return AppFailed(f"the app failed: {type(error).__name__}")
 
 
 @dataclass(frozen=True)
