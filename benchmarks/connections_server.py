@@ -11,11 +11,11 @@ import asyncio
 import json
 import sys
 
-from tests.support.connections_api import ConnectionsApi, listen, stop
+from tests.support.connections_api import LoopbackApi, listen, stop
 
 
 async def _serve(latency: float, verify_every: int) -> None:
-    api = ConnectionsApi(anybody=True, verify_every=verify_every)
+    api = LoopbackApi(anybody=True, verify_every=verify_every)
     api.choose_latency = lambda: latency
     api.on_taken = lambda connection_id, _frame: api.frames.pop(connection_id)
     server = await listen(api)

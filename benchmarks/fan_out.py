@@ -38,7 +38,7 @@ from realtime import signalr
 from realtime.fan_out_queue import MOST_CONNECTIONS
 from realtime.fanning_out import send_owed
 from realtime.posting import AT_ONCE, Outcome, Poster, at_once
-from tests.support.connections_api import ACCESS_KEY, REGION, SECRET_KEY, TOKEN, ConnectionsApi
+from tests.support.connections_api import ACCESS_KEY, REGION, SECRET_KEY, TOKEN, LoopbackApi
 from tests.support.fan_out import Switchboard, line_to
 from tests.support.ports import free_port
 from tests.support.stream import Stream, new_event
@@ -132,7 +132,7 @@ def post_in_runs(endpoint: str, posts: int, runs: int) -> Figures:
         redirect_stdout(StringIO()),  # metrics are printed
     ):
         migrate(lambda: parse_url(server.url, "the benchmark"))
-        board = Switchboard(database, ConnectionsApi(), Stream(database))
+        board = Switchboard(database, LoopbackApi(), Stream(database))
         names = board.connect_many(posts, board.stream.add_user("agent"))
 
         def send() -> None:

@@ -53,14 +53,14 @@ async def run() -> int:
                 tokens = await _sign_in(phone, story)
                 media = await _upload(phone, story, name, photo)
                 with story.step("The office has heard of it"):
-                    await office.until_it_knows(media["id"], "ready")
+                    await office.until_it_heard(media["id"], "ready")
                 pictures = await _download(phone, story, media)
                 _show_pictures(story, name, photo, pictures)
-                with office.away():
+                async with office.away():
                     story.console.print("The office loses its network")
                     _, document = await send_document(phone, story, tokens)
                 with story.step("The office's network is back, and it catches up"):
-                    await office.until_it_knows(document["id"], "stored")
+                    await office.until_it_caught_up(document["id"], "stored")
                 office.show()
         except httpx.HTTPError as error:
             reason = str(error) or type(error).__name__

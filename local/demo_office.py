@@ -1,13 +1,14 @@
 """The demo's second client: an office that hears what changes, loses its network, and catches up.
 
-It speaks to the stack through a proxy of its own, which is its network.
+It speaks to the stack through a proxy of its own, which is its network. That this is back, its
+system tells it, as a phone's does.
 """
 
 import asyncio
 import shutil
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
@@ -15,6 +16,7 @@ import httpx
 from rich.table import Table
 
 from fieldgate_client.api import Api
+from fieldgate_client.connectivity import Connectivity, Probes
 from fieldgate_client.database import Database
 from fieldgate_client.errors import ClientError
 from fieldgate_client.realtime import Realtime, RealtimeState, Status, Update
@@ -39,6 +41,7 @@ class Office:
     story: Story
     api: Api
     network: Faults
+    connectivity: Connectivity
     status: Status = field(default_factory=lambda: Status(RealtimeState.CONNECTING))
     live: list[Update] = field(default_factory=list)
     caught_up: list[Update] = field(default_factory=list)
@@ -56,20 +59,25 @@ class Office:
     async def until_live(self) -> None:
         await self._wait(self._is_live, "was not connected")
 
-    async def until_it_knows(self, media_id: str, state: str) -> None:
-        """Wait until it has heard of a media, looked, and found it in this state."""
-        await self._wait(
-            lambda: self.media_states.get(media_id) == state, f"did not hear of {media_id}"
-        )
+    async def until_it_heard(self, media_id: str, state: str) -> None:
+        """Wait until it was told of a media, while connected, and found it in this state."""
+        await self._until_it_knows(media_id, state)
+        self._say_if_told(media_id, self.live, "while connected")
 
-    @contextmanager
-    def away(self) -> Iterator[None]:
+    async def until_it_caught_up(self, media_id: str, state: str) -> None:
+        """Wait until it was told of a media that it had missed, and found it in this state."""
+        await self._until_it_knows(media_id, state)
+        self._say_if_told(media_id, self.caught_up, "when catching up")
+
+    @asynccontextmanager
+    async def away(self) -> AsyncIterator[None]:
         """Take its network away."""
         self.network.set(NETWORK, "down", AWAY_SECONDS)
         try:
             yield
         finally:
             self.network.set(NETWORK, "down", 0)
+            await self.connectivity.network_changed()
 
     def show(self) -> None:
         table = Table("the office heard", "while connected", "catching up", title="Data changes")
@@ -80,6 +88,17 @@ class Office:
             ]
             table.add_row(action, *map(str, counts))
         self.story.console.print(table)
+
+    async def _until_it_knows(self, media_id: str, state: str) -> None:
+        await self._wait(
+            lambda: self.media_states.get(media_id) == state, f"did not hear of {media_id}"
+        )
+
+    def _say_if_told(self, media_id: str, updates: list[Update], how: str) -> None:
+        heard = [update.action for update in updates if update.entity_id == media_id]
+        if not heard:
+            raise DemoFailed(f"The office heard of {media_id}, but not {how}.")
+        self.story.console.print(f"  told {how}: {', '.join(heard)}")
 
     def _is_live(self) -> bool:
         return self.status.state is RealtimeState.LIVE
@@ -105,8 +124,12 @@ async def listening_office(phone: httpx.AsyncClient, story: Story) -> AsyncItera
     shutil.rmtree(home, ignore_errors=True)
     try:
         with Database(home / "client.db") as database:
-            async with Api(server, TokenStore(database)) as api, AsyncExitStack() as stack:
-                office = Office(story, api, network)
+            async with (
+                Api(server, TokenStore(database)) as api,
+                Connectivity(Probes.of(server)) as connectivity,
+                AsyncExitStack() as stack,
+            ):
+                office = Office(story, api, network, connectivity)
                 with story.step("An office signs in, and listens to what happens"):
                     try:
                         await api.login(PHONES["admin"], PASSWORD)
@@ -118,6 +141,7 @@ async def listening_office(phone: httpx.AsyncClient, story: Story) -> AsyncItera
                         channels=[CHANNEL],
                         on_update=office.hear,
                         on_state=office.notice,
+                        connectivity=connectivity,
                     )
                     await stack.enter_async_context(realtime)
                     await office.until_live()

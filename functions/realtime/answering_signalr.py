@@ -12,7 +12,7 @@ from fieldgate.errors import RateLimited, Unavailable, ValidationFailed
 from realtime import conversing, signalr, views
 from realtime.frames import MAX_BYTES, FrameRefused, check_size
 from realtime.invocation_limits import spend
-from realtime.signalr_reading import Close, Handshake, Invocation, Ping, Record, read
+from realtime.signalr import Close, Handshake, Invocation, Ping, Record
 from realtime.speaking import end, forget, say
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def answer(connection_id: str, body: str) -> str:
     """Return what a frame is answered with, empty for nothing."""
     try:
         check_size(body)
-        records = read(body)
+        records = signalr.read(body)
         spoken = [record for record in records if not isinstance(record, Ping)]
         pong = signalr.PING if len(spoken) < len(records) else ""
         if not spoken:

@@ -14,11 +14,17 @@ topic and one thing of it: `shipments`, `shipments:123`.
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
+
+from fieldgate.errors import Forbidden
 
 EVERYBODY = "all"
 
-CHANNEL = re.compile(r"[a-z][a-z0-9_-]{0,49}(?::[A-Za-z0-9_.-]{1,100})?", re.ASCII)
+# What one connection may follow, and one request may name.
+MAX_CHANNELS = 100
+TOO_MANY_CHANNELS = f"There may be {MAX_CHANNELS} channels at most."
+_CHANNEL = re.compile(r"[a-z][a-z0-9_-]{0,49}(?::[A-Za-z0-9_.-]{1,100})?", re.ASCII)
 
 # The permission that it takes to see what is told of a topic; of others whoever asks may. One's own
 # things are told without a subscription.
@@ -67,3 +73,26 @@ def may_follow(permissions: frozenset[str], channel_name: str) -> bool:
     """Say whether somebody with these permissions may see what is told in a channel."""
     needed = GUARDED_TOPICS.get(channel_name.partition(":")[0])
     return needed is None or needed in permissions
+
+
+def check_may_follow(permissions: frozenset[str], channel_names: Iterable[str]) -> None:
+    """Raise Forbidden when one of the channels isn't for somebody with these permissions."""
+    for name in channel_names:
+        if not may_follow(permissions, name):
+            raise Forbidden(f"The channel {name} takes a permission that you don't have.")
+
+
+def channel_name(name: Any) -> str:
+    """Return what somebody says is a channel; raises ValueError, for them to read, if it isn't."""
+    if not isinstance(name, str) or not _CHANNEL.fullmatch(name):
+        raise ValueError("A channel is named like shipments, or shipments:123.")
+    return name
+
+
+def channel_names(names: Any) -> list[str]:
+    """Return what somebody says are channels, at least one, each once; raises as `channel_name`."""
+    if not isinstance(names, list) or not names:
+        raise ValueError("Channels are a list of names.")
+    if len(names) > MAX_CHANNELS:
+        raise ValueError(TOO_MANY_CHANNELS)
+    return sorted(set(map(channel_name, names)))

@@ -1,5 +1,6 @@
 """Every query of who is connected, and what they subscribed to."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
@@ -7,9 +8,9 @@ from uuid import UUID
 
 from sqlalchemy import Connection, text
 
-from realtime.audiences import Viewer
-
-type Dialect = Literal["signalr", "json"]
+from realtime.audiences import MAX_CHANNELS, Viewer
+from realtime.frames import Dialect
+from realtime.membership import IS_GOOD, LIVING_SESSIONS
 
 # Sign-ins are 20 at most (identity.session_store), each with a connection and, after a lost
 # network, one or two that nobody noticed the end of yet.
@@ -17,13 +18,10 @@ MAX_CONNECTIONS = 50
 
 # Locked in share mode: who ends the session (a logout, a block) waits and then finds the
 # connection, or was first, and then is waited for and there is none.
-_ADD = """
+_ADD = f"""
     WITH acting AS (
-        SELECT sessions.user_id
-        FROM sessions JOIN users ON users.id = sessions.user_id
+        SELECT sessions.user_id FROM {LIVING_SESSIONS}
         WHERE sessions.id = :session_id AND sessions.user_id = :user_id
-            AND sessions.ended_at IS NULL AND sessions.expires_at > now()
-            AND users.status = 'active'
         FOR SHARE OF sessions
     ),
     others AS (
@@ -39,39 +37,32 @@ _ADD = """
         RETURNING id
     )
     SELECT EXISTS (SELECT FROM added) AS added,
-        EXISTS (SELECT FROM acting) AND (SELECT number FROM others) >= :most AS too_many"""
+        EXISTS (SELECT FROM acting) AND (SELECT number FROM others) >= :most AS too_many"""  # noqa: S608
 
-# Who a connection is of, as long as its session, its user and its token are good.
-_MEMBER = """
-        FROM sessions JOIN users ON users.id = sessions.user_id
-        WHERE sessions.id = connection.session_id AND users.id = connection.user_id
-            AND sessions.ended_at IS NULL AND sessions.expires_at > now()
-            AND users.status = 'active' AND connection.token_expires_at > now()"""
 _COLUMNS = """
-        connection.user_id, connection.channels, connection.dialect,
-        connection.ready_at IS NOT NULL OR connection.leased_until IS NOT NULL AS begun,
-        ARRAY(SELECT role FROM user_roles WHERE user_id = connection.user_id) AS roles,
+        user_id, channels, dialect, ready_at IS NOT NULL OR handshake_at IS NOT NULL AS begun,
+        ARRAY(SELECT role FROM user_roles
+            WHERE user_roles.user_id = realtime_connections.user_id) AS roles,
         ARRAY(SELECT DISTINCT permission FROM role_permissions JOIN user_roles USING (role)
-            WHERE user_id = connection.user_id) AS permissions"""
-_FIND = f"""
-    SELECT {_COLUMNS} FROM realtime_connections AS connection
-    WHERE id = :id AND EXISTS (SELECT {_MEMBER})"""  # noqa: S608 made of constants
+            WHERE user_roles.user_id = realtime_connections.user_id) AS permissions"""
+_FIND = f"SELECT {_COLUMNS} FROM realtime_connections WHERE id = :id AND {IS_GOOD}"  # noqa: S608
 
 # So that of two handshakes one is answered, and what the client sends at once after it got the
-# answer isn't taken for something that came before. Nobody else has leases of what isn't ready.
+# answer isn't taken for something that came before. A run that dies then leaves a connection that
+# never becomes ready, which the sweep closes.
 _BEGIN_HANDSHAKE = f"""
-    UPDATE realtime_connections AS connection SET leased_until = now() + interval '30 seconds'
-    WHERE id = :id AND ready_at IS NULL AND leased_until IS NULL AND EXISTS (SELECT {_MEMBER})
+    UPDATE realtime_connections SET handshake_at = now()
+    WHERE id = :id AND ready_at IS NULL AND handshake_at IS NULL AND {IS_GOOD}
     RETURNING id"""  # noqa: S608 made of constants
 
 # The stream stands still meanwhile: what is dispatched before isn't owed, what comes after is.
 _MAKE_READY = f"""
     WITH stream AS (SELECT head FROM realtime_stream FOR SHARE)
-    UPDATE realtime_connections AS connection
-    SET ready_at = now(), dialect = :dialect, leased_until = NULL,
+    UPDATE realtime_connections
+    SET ready_at = now(), dialect = :dialect,
         sent_offset = stream.head, wanted_offset = stream.head
     FROM stream
-    WHERE id = :id AND ready_at IS NULL AND EXISTS (SELECT {_MEMBER})
+    WHERE id = :id AND ready_at IS NULL AND {IS_GOOD}
     RETURNING {_COLUMNS}"""  # noqa: S608 made of constants
 
 _FOLLOW = """
@@ -87,6 +78,14 @@ _UNFOLLOW = """
         WHERE name <> ALL (CAST(:names AS text[])) ORDER BY name)
     WHERE id = :id
     RETURNING channels"""
+
+# Locked in the order of their ids, as everywhere.
+_DROP = """
+    WITH gone AS (
+        SELECT id FROM realtime_connections WHERE id = ANY (CAST(:ids AS text[]))
+        ORDER BY id FOR UPDATE
+    )
+    DELETE FROM realtime_connections USING gone WHERE realtime_connections.id = gone.id"""
 
 
 @dataclass(frozen=True)
@@ -124,10 +123,9 @@ def add(connection: Connection, new: NewConnection) -> Literal["added", "refused
     return "too_many" if found.too_many else "refused"
 
 
-def remove(connection: Connection, connection_id: str) -> None:
-    connection.execute(
-        text("DELETE FROM realtime_connections WHERE id = :id"), {"id": connection_id}
-    )
+def drop(connection: Connection, ids: Collection[str]) -> None:
+    """Forget connections that are gone: their ids never come back."""
+    connection.execute(text(_DROP), {"ids": list(ids)})
 
 
 def find(connection: Connection, connection_id: str) -> Connected | None:
@@ -148,11 +146,9 @@ def make_ready(connection: Connection, connection_id: str, dialect: Dialect) -> 
     return _connected(connection, _MAKE_READY, {"id": connection_id, "dialect": dialect})
 
 
-def follow(
-    connection: Connection, connection_id: str, names: list[str], most: int
-) -> list[str] | None:
-    """Subscribe to channels as well; return all, or None when they would be more than `most`."""
-    values = {"id": connection_id, "names": names, "most": most}
+def follow(connection: Connection, connection_id: str, names: list[str]) -> list[str] | None:
+    """Subscribe to channels as well; return all, or None if they were more than `MAX_CHANNELS`."""
+    values = {"id": connection_id, "names": names, "most": MAX_CHANNELS}
     channels: list[str] | None = connection.scalar(text(_FOLLOW), values)
     return channels
 

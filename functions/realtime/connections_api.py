@@ -9,7 +9,6 @@ import select
 import ssl
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 from http import HTTPStatus
 from urllib.parse import urlsplit
 
@@ -17,8 +16,8 @@ from fieldgate.config import load, once
 from fieldgate.credentials import role_credentials
 from fieldgate.deadline import seconds_left
 from fieldgate.errors import Gone, Unavailable
-from fieldgate.sigv4 import Credentials, signed_headers
-from realtime.endpoint import SERVICE, RealtimeSettings, connection_url
+from fieldgate.sigv4 import Credentials
+from realtime.endpoint import RealtimeSettings, signed_request
 
 # To connect, and to be answered.
 WAIT_SECONDS = 2
@@ -34,10 +33,9 @@ class ConnectionGone(Gone):
 class ConnectionsApi:
     """The management side of the WebSocket API, by one connection that is kept between uses."""
 
-    def __init__(self, endpoint: str, region: str, credentials: Callable[[], Credentials]) -> None:
+    def __init__(self, settings: RealtimeSettings, credentials: Callable[[], Credentials]) -> None:
         """Keep what is needed; nothing is opened yet. `credentials` are asked at each call."""
-        self._endpoint = endpoint
-        self._region = region
+        self._settings = settings
         self._credentials = credentials
         self._kept: http.client.HTTPConnection | None = None
         self._last_used = 0.0
@@ -68,15 +66,8 @@ class ConnectionsApi:
             kept.close()
 
     def _ask(self, method: str, connection_id: str, body: bytes) -> int:
-        url = connection_url(self._endpoint, connection_id)
-        headers = signed_headers(
-            method,
-            url,
-            body,
-            service=SERVICE,
-            region=self._region,
-            credentials=self._credentials(),
-            now=datetime.now(UTC),
+        url, headers = signed_request(
+            self._settings, self._credentials(), method, connection_id, body
         )
         kept = self._usable()
         try:
@@ -127,7 +118,7 @@ class ConnectionsApi:
         return kept
 
     def _open(self) -> http.client.HTTPConnection:
-        place = urlsplit(self._endpoint)
+        place = urlsplit(self._settings.realtime_endpoint)
         if place.scheme == "http":
             return http.client.HTTPConnection(place.netloc)
         return http.client.HTTPSConnection(place.netloc, context=_tls_context())
@@ -136,8 +127,7 @@ class ConnectionsApi:
 @once
 def connections_api() -> ConnectionsApi:
     """Return the API by the settings of this function; raises ConfigurationError without them."""
-    settings = load(RealtimeSettings)
-    return ConnectionsApi(settings.realtime_endpoint, settings.region, role_credentials)
+    return ConnectionsApi(load(RealtimeSettings), role_credentials)
 
 
 @once

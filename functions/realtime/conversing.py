@@ -13,22 +13,22 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from fieldgate import deadline
-from fieldgate.errors import FieldgateError, Forbidden, ValidationFailed
+from fieldgate.errors import FieldgateError, ValidationFailed
 from fieldgate.observability import logger
 from realtime import audiences
+from realtime.events import MAX_OFFSET, PAGE
 
 if TYPE_CHECKING:
-    from realtime.connection_store import Connected, Dialect
+    from realtime.connection_store import Connected
+    from realtime.frames import Dialect
 
-# What can't be answered within it is answered by saying so. The function's time-out is 10 s, of
+# What can't be answered within it is answered by saying so. The function's time-out is 15 s, of
 # which ending a connection (speaking.py) has 3, and what an environment imports once the rest.
 ANSWER_SECONDS = 4
 
 BUG = "Something went wrong on our side. Please try again shortly."
 
 NO_ROOM = "Too much was asked in one frame for all of it to be answered. Please ask once more."
-MAX_CHANNELS = 100
-MAX_OFFSET = 2**63 - 1
 # Around the events of a replay.
 _ENVELOPE_BYTES = 400
 
@@ -41,7 +41,7 @@ def in_time() -> Iterator[None]:
     """
     from fieldgate import token_bucket  # noqa: F401
     from fieldgate.db import engine  # noqa: F401
-    from realtime import connection_store, connections_api, replaying  # noqa: F401
+    from realtime import connection_store, connections_api, stream_store  # noqa: F401
 
     with deadline.within(ANSWER_SECONDS):
         yield
@@ -103,14 +103,12 @@ def subscribe(connected: "Connected", names: Any) -> "Connected":
     from realtime import connection_store
 
     wanted = _channel_names(names)
-    for name in wanted:
-        if not audiences.may_follow(connected.viewer.permissions, name):
-            raise Forbidden(f"The channel {name} takes a permission that you don't have.")
+    audiences.check_may_follow(connected.viewer.permissions, wanted)
     channels = database().transact(
-        lambda connection: connection_store.follow(connection, connected.id, wanted, MAX_CHANNELS)
+        lambda connection: connection_store.follow(connection, connected.id, wanted)
     )
     if channels is None:
-        raise ValidationFailed(f"A connection may follow {MAX_CHANNELS} channels at most.")
+        raise ValidationFailed(audiences.TOO_MANY_CHANNELS)
     return replace(connected, viewer=replace(connected.viewer, channels=channels))
 
 
@@ -141,11 +139,13 @@ def resume(connected: "Connected", epoch: Any, offset: Any, room: int) -> dict[s
 
     """
     from fieldgate.db.engine import database
-    from realtime import replaying, views
+    from realtime import stream_store, views
 
     viewer = connected.viewer
     position = _epoch(epoch), _offset(offset)
-    replay = replaying.replay(database(), viewer, *position, replaying.PAGE)
+    replay = database().read(
+        lambda connection: stream_store.events_after(connection, viewer, *position, PAGE)
+    )
     told = views.replay_view(replay, viewer.permissions)
     return _fitted(told, room - _ENVELOPE_BYTES)
 
@@ -159,14 +159,10 @@ def refusal(error: Exception, connection_id: str) -> FieldgateError:
 
 
 def _channel_names(names: Any) -> list[str]:
-    if not isinstance(names, list) or not names:
-        raise ValidationFailed("Channels are a list of names.")
-    if len(names) > MAX_CHANNELS:
-        raise ValidationFailed(f"A connection may follow {MAX_CHANNELS} channels at most.")
-    for name in names:
-        if not isinstance(name, str) or not audiences.CHANNEL.fullmatch(name):
-            raise ValidationFailed("A channel is named like shipments, or shipments:123.")
-    return sorted(set(names))
+    try:
+        return audiences.channel_names(names)
+    except ValueError as error:
+        raise ValidationFailed(str(error)) from None
 
 
 def _epoch(value: Any) -> UUID | None:

@@ -6,11 +6,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from realtime import signalr, views
-from realtime.events import StreamEvent
-from realtime.fan_out_store import Dialect, Mailbox, Stretch
-
-# What API Gateway counts as one frame; a single record may be longer.
-MAX_FRAME_BYTES = 32 * 1024
+from realtime.events import StreamEvent, Stretch
+from realtime.fan_out_store import Mailbox
+from realtime.frames import MAX_BYTES, Dialect
 
 
 @dataclass(frozen=True)
@@ -94,11 +92,11 @@ class Deliveries:
 
 
 def _joined(records: Sequence[Frame]) -> Iterator[Frame]:
-    """Put records together, as many as a frame holds."""
+    """Put records together, as many as a frame holds; a single one may be longer."""
     waiting: list[bytes] = []
     size = until = 0
     for record in records:
-        if waiting and size + len(record.content) > MAX_FRAME_BYTES:
+        if waiting and size + len(record.content) > MAX_BYTES:
             yield Frame(b"".join(waiting), until)
             waiting, size = [], 0
         waiting.append(record.content)

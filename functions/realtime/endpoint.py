@@ -3,14 +3,13 @@
 (docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-how-to-call-websocket-api-connections.html)
 """
 
+from datetime import UTC, datetime
 from urllib.parse import quote, urlsplit
 
 from pydantic import AliasChoices, Field, field_validator
 
 from fieldgate.config import Settings
-
-# As signatures name it.
-SERVICE = "execute-api"
+from fieldgate.sigv4 import Credentials, signed_headers
 
 
 class RealtimeSettings(Settings):
@@ -31,3 +30,24 @@ class RealtimeSettings(Settings):
 def connection_url(endpoint: str, connection_id: str) -> str:
     """Return where a connection is posted to and deleted."""
     return f"{endpoint}/@connections/{quote(connection_id, safe='')}"
+
+
+def signed_request(
+    settings: RealtimeSettings,
+    credentials: Credentials,
+    method: str,
+    connection_id: str,
+    body: bytes,
+) -> tuple[str, dict[str, str]]:
+    """Return the URL and the headers by which something is asked about a connection now."""
+    url = connection_url(settings.realtime_endpoint, connection_id)
+    headers = signed_headers(
+        method,
+        url,
+        body,
+        service="execute-api",
+        region=settings.region,
+        credentials=credentials,
+        now=datetime.now(UTC),
+    )
+    return url, headers

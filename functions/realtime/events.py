@@ -1,9 +1,15 @@
 """What the stream holds: events with ids and an action, and never a row's data."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 from uuid import UUID
+
+# PostgreSQL's bigint; what is beyond it was never given away.
+MAX_OFFSET = 2**63 - 1
+# Of a replay, the most events.
+PAGE = 100
 
 type Kind = Literal["changed", "permissions"]
 
@@ -28,6 +34,16 @@ class StreamEvent(NewEvent):
     """An event of the stream; offsets are given without a gap."""
 
     offset: int
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """A piece of the stream: all events up to `until` that aren't forgotten (`trimmed`) yet."""
+
+    epoch: UUID
+    trimmed: int
+    until: int
+    events: Sequence[StreamEvent]
 
 
 @dataclass(frozen=True)

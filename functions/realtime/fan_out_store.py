@@ -8,29 +8,19 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Literal
-from uuid import UUID
 
 from sqlalchemy import Connection, RowMapping, text
 
 from realtime.audiences import Viewer
-from realtime.events import StreamEvent
-from realtime.sweep_store import HANDSHAKE_TIME
+from realtime.frames import Dialect
+from realtime.membership import IS_DUE, IS_GOOD, IS_OVER, IS_SOMEBODYS
 
 # More than a run posts for (fanning_out.SENDING_SECONDS) with all that follows: then it is gone.
 LEASE = timedelta(seconds=30)
 # A run that is well has released what it leased so long ago, or will fail itself.
 SOON = timedelta(seconds=8)
 
-type Dialect = Literal["signalr", "json"]
 type Reason = Literal["session_ended", "token_expired", "not_ready"]
-
-# Its session lives and its user may come in. The sweep asks the same.
-_IS_SOMEBODYS = """
-    EXISTS (SELECT FROM sessions WHERE sessions.id = realtime_connections.session_id
-        AND sessions.user_id = realtime_connections.user_id
-        AND sessions.ended_at IS NULL AND sessions.expires_at > now())
-    AND EXISTS (SELECT FROM users WHERE users.id = realtime_connections.user_id
-        AND users.status = 'active')"""
 
 # Reading and writing arrays takes pg8000 a third of what a post takes, so they travel as texts.
 _IDS = "ARRAY(SELECT jsonb_array_elements_text(CAST(:ids AS jsonb)))"
@@ -38,10 +28,7 @@ _IDS = "ARRAY(SELECT jsonb_array_elements_text(CAST(:ids AS jsonb)))"
 _CLAIM = text(f"""
     WITH free AS (
         SELECT id FROM realtime_connections
-        WHERE id = ANY ({_IDS}) AND ready_at IS NOT NULL
-            AND wanted_offset > sent_offset
-            AND (leased_until IS NULL OR leased_until < now())
-            AND token_expires_at > now() AND {_IS_SOMEBODYS}
+        WHERE id = ANY ({_IDS}) AND {IS_DUE} AND {IS_GOOD}
         ORDER BY id FOR UPDATE
     )
     UPDATE realtime_connections SET leased_until = now() + CAST(:lease AS interval)
@@ -59,14 +46,6 @@ _HELD_FOR_LONG = text(f"""
         WHERE id = ANY ({_IDS}) AND wanted_offset > sent_offset
             AND leased_until BETWEEN now() AND now() + CAST(:left AS interval))""")  # noqa: S608
 
-# One statement, one snapshot: what is forgotten meanwhile is not taken for nothing.
-_STRETCH = text("""
-    SELECT stream.epoch, stream.trimmed, events.*
-    FROM realtime_stream AS stream LEFT JOIN realtime_events AS events
-        ON events.event_offset > CAST(:after AS bigint)
-        AND events.event_offset <= CAST(:until AS bigint)
-    ORDER BY events.event_offset LIMIT :limit""")
-
 _RELEASE = text("""
     WITH ours AS (
         SELECT realtime_connections.id, CAST(sent.until AS bigint) FROM realtime_connections
@@ -79,21 +58,12 @@ _RELEASE = text("""
     FROM ours WHERE realtime_connections.id = ours.id
     RETURNING realtime_connections.id, wanted_offset""")
 
-_DROP = text(f"""
-    WITH gone AS (
-        SELECT id FROM realtime_connections WHERE id = ANY ({_IDS})
-        ORDER BY id FOR UPDATE
-    )
-    DELETE FROM realtime_connections USING gone WHERE realtime_connections.id = gone.id""")  # noqa: S608
-
 _TO_CLOSE = text(f"""
     SELECT id, dialect,
-        CASE WHEN NOT ({_IS_SOMEBODYS}) THEN 'session_ended'
+        CASE WHEN NOT {IS_SOMEBODYS} THEN 'session_ended'
             WHEN token_expires_at <= now() THEN 'token_expired' ELSE 'not_ready' END AS reason
     FROM realtime_connections
-    WHERE id = ANY ({_IDS}) AND (
-        NOT ({_IS_SOMEBODYS}) OR token_expires_at <= now()
-        OR (ready_at IS NULL AND connected_at <= now() - CAST(:handshake_time AS interval)))
+    WHERE id = ANY ({_IDS}) AND {IS_OVER}
     ORDER BY id""")  # noqa: S608 made of constants
 
 
@@ -114,16 +84,6 @@ class Claim:
 
     mailboxes: Sequence[Mailbox]
     leased_until: str
-
-
-@dataclass(frozen=True)
-class Stretch:
-    """A piece of the stream: all events up to `until` that aren't forgotten (`trimmed`) yet."""
-
-    epoch: UUID
-    trimmed: int
-    until: int
-    events: Sequence[StreamEvent]
 
 
 @dataclass(frozen=True)
@@ -151,19 +111,6 @@ def is_held_for_long(connection: Connection, ids: Collection[str]) -> bool:
     return bool(connection.scalar(_HELD_FOR_LONG, {"ids": _json(ids), "left": LEASE - SOON}))
 
 
-def stretch(connection: Connection, after: int, until: int, limit: int) -> Stretch:
-    """Read what the stream still holds after one offset and up to another, `limit` at most."""
-    values = {"after": after, "until": until, "limit": limit}
-    rows = connection.execute(_STRETCH, values).mappings().all()
-    events = [_event(row) for row in rows if row["event_offset"] is not None]
-    return Stretch(
-        epoch=rows[0]["epoch"],
-        trimmed=rows[0]["trimmed"],
-        until=events[-1].offset if len(events) == limit else until,
-        events=events,
-    )
-
-
 def release(connection: Connection, claimed: Claim, sent: dict[str, int]) -> set[str]:
     """Give mailboxes back, each with how far it was sent; those of another run by now are left.
 
@@ -178,14 +125,9 @@ def release(connection: Connection, claimed: Claim, sent: dict[str, int]) -> set
     }
 
 
-def drop(connection: Connection, ids: Collection[str]) -> None:
-    """Forget connections that are gone: their ids never come back."""
-    connection.execute(_DROP, {"ids": _json(ids)})
-
-
 def find_closing(connection: Connection, ids: Collection[str]) -> list[Closing]:
     """Return which of these connections are to be closed, whatever whoever asked believed."""
-    rows = connection.execute(_TO_CLOSE, {"ids": _json(ids), "handshake_time": HANDSHAKE_TIME})
+    rows = connection.execute(_TO_CLOSE, {"ids": _json(ids)})
     return [Closing(**row) for row in rows.mappings()]
 
 
@@ -199,15 +141,3 @@ def _mailbox(row: RowMapping) -> Mailbox:
     )
     viewer = Viewer(row["user_id"], roles, frozenset(permissions), channels)
     return Mailbox(row["id"], row["dialect"], viewer, row["sent_offset"], row["wanted_offset"])
-
-
-def _event(row: RowMapping) -> StreamEvent:
-    return StreamEvent(
-        kind=row["kind"],
-        entity_type=row["entity_type"],
-        entity_id=row["entity_id"],
-        action=row["action"],
-        audiences=tuple(row["audiences"]),
-        at=row["at"],
-        offset=row["event_offset"],
-    )

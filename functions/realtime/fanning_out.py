@@ -15,7 +15,7 @@ from fieldgate import deadline, request_id
 from fieldgate.db.engine import Database
 from fieldgate.errors import Unavailable
 from fieldgate.observability import gauge, logger
-from realtime import fan_out_store
+from realtime import connection_store, fan_out_store, stream_store
 from realtime.deliveries import Deliveries, Delivery
 from realtime.fan_out_store import Claim
 from realtime.posting import Outcome, Poster, at_once
@@ -86,7 +86,7 @@ async def _post(
     """Post to all mailboxes: at first in one try each, then again where that may help."""
     after = min(mailbox.sent for mailbox in claimed.mailboxes)
     until = max(mailbox.wanted for mailbox in claimed.mailboxes)
-    stretch = database.read(lambda c: fan_out_store.stretch(c, after, until, MOST_EVENTS))
+    stretch = database.read(lambda c: stream_store.stretch(c, after, until, MOST_EVENTS))
     made = Deliveries(stretch, datetime.now(UTC))
     deliveries = [made.of(mailbox) for mailbox in claimed.mailboxes]
     failed: list[tuple[Delivery, int]] = []
@@ -159,7 +159,7 @@ def _release(database: Database, claimed: Claim, sending: Sending) -> set[str]:
 def forget(database: Database, gone: Collection[str]) -> None:
     """Remove the rows of connections that API Gateway doesn't know any more."""
     database.transact(
-        lambda c: fan_out_store.drop(c, gone), actor=ACTOR, request_id=request_id.current()
+        lambda c: connection_store.drop(c, gone), actor=ACTOR, request_id=request_id.current()
     )
 
 

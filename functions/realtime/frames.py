@@ -5,10 +5,13 @@ Imports next to nothing: pings come through here, and they are nine in ten of al
 
 import json
 import re
-from typing import Any, NoReturn
+from typing import Any, Literal, NoReturn
+
+type Dialect = Literal["signalr", "json"]
 
 MAX_BYTES = 32 * 1024  # also of what is sent
 MAX_DEPTH = 16
+MAX_ID_BYTES = 100
 
 RECORD_SEPARATOR = "\x1e"
 
@@ -37,6 +40,11 @@ def check_size(body: str) -> None:
     """Raise FrameRefused when a frame is larger than API Gateway would let by."""
     if len(body) > MAX_BYTES or len(body.encode(errors="surrogatepass")) > MAX_BYTES:
         raise FrameRefused("A frame may be 32 KB at most.", "PAYLOAD_TOO_LARGE")
+
+
+def is_short(value: Any) -> bool:
+    """Say whether it is a text that an answer may repeat as its id, by its bytes in JSON."""
+    return isinstance(value, str) and len(json.dumps(value)) <= MAX_ID_BYTES + 2
 
 
 def read_object(text: str) -> dict[str, Any]:

@@ -6,7 +6,6 @@ from uuid import UUID
 from fastapi import Depends, Query
 
 from fieldgate.db.engine import database
-from fieldgate.errors import Forbidden
 from fieldgate.http import (
     ApiModel,
     Caller,
@@ -16,10 +15,10 @@ from fieldgate.http import (
     entry_point,
     envelope,
 )
-from realtime.audiences import Viewer, may_follow
-from realtime.replaying import PAGE, replay
+from realtime import stream_store
+from realtime.audiences import Viewer, check_may_follow
+from realtime.events import MAX_OFFSET, PAGE
 from realtime.request_types import Channels
-from realtime.stream_store import MOST_OFFSET
 from realtime.views import replay_view
 
 app = create_app("list_events", limit="read")
@@ -29,7 +28,7 @@ class EventsQuery(ApiModel):
     """Without `epoch` the answer is only where the stream is now."""
 
     epoch: UUID | None = None
-    after: Annotated[int, Query(ge=0, le=MOST_OFFSET)] = 0
+    after: Annotated[int, Query(ge=0, le=MAX_OFFSET)] = 0
     limit: Annotated[int, Query(ge=1, le=PAGE)] = PAGE
     channels: Channels | None = None
 
@@ -39,10 +38,13 @@ async def list_events(
     query: Annotated[EventsQuery, Query()], caller: Annotated[Caller, Depends(current_caller)]
 ) -> Envelope[dict[str, Any]]:
     channels = query.channels or ()
-    if refused := [name for name in channels if not may_follow(caller.permissions, name)]:
-        raise Forbidden(f"Not yours to follow: {', '.join(refused)}.")
+    check_may_follow(caller.permissions, channels)
     viewer = Viewer(caller.user_id, caller.roles, caller.permissions, channels)
-    found = replay(database(), viewer, query.epoch, query.after, query.limit)
+    found = database().read(
+        lambda connection: stream_store.events_after(
+            connection, viewer, query.epoch, query.after, query.limit
+        )
+    )
     return envelope(replay_view(found, caller.permissions))
 
 

@@ -8,9 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from realtime.frames import FrameRefused, read_object
+from realtime.frames import FrameRefused, is_short, read_object
 
-MAX_ID_BYTES = 100
 # JavaScript counts no further.
 _MAX_ID = 2**53
 
@@ -58,6 +57,4 @@ def close(reason: str, *, reconnect: bool) -> str:
 
 
 def _is_id(value: Any) -> bool:
-    if isinstance(value, str):
-        return len(json.dumps(value)) <= MAX_ID_BYTES + 2
-    return type(value) is int and abs(value) < _MAX_ID
+    return is_short(value) or (type(value) is int and abs(value) < _MAX_ID)

@@ -10,13 +10,12 @@ import time
 from collections.abc import Awaitable, Callable, Collection
 from contextvars import copy_context
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Literal
 
 from fieldgate.observability import logger
-from fieldgate.sigv4 import Credentials, signed_headers
-from realtime.endpoint import SERVICE, RealtimeSettings, connection_url
+from fieldgate.sigv4 import Credentials
+from realtime.endpoint import RealtimeSettings, signed_request
 
 if TYPE_CHECKING:
     from aiohttp import ClientSession
@@ -104,15 +103,8 @@ class Poster:
         from aiohttp import ClientError
         from yarl import URL
 
-        url = connection_url(self._settings.realtime_endpoint, connection_id)
-        headers = signed_headers(
-            method,
-            url,
-            frame,
-            service=SERVICE,
-            region=self._settings.region,
-            credentials=self._credentials,
-            now=datetime.now(UTC),
+        url, headers = signed_request(
+            self._settings, self._credentials, method, connection_id, frame
         )
         try:
             # What is signed is to be sent, so nothing is encoded for us, nor followed.

@@ -7,25 +7,13 @@ from pydantic import AfterValidator, Field, model_validator
 
 from fieldgate.http import ApiModel
 from realtime import audiences
-from realtime.audiences import CHANNEL
-
-MOST_CHANNELS = 100
 
 
-def _channel(name: str) -> str:
-    if not CHANNEL.fullmatch(name):
-        raise ValueError("is not the name of a channel, as shipments or shipments:123")
-    return name
+def _channels(names: str) -> list[str]:
+    return audiences.channel_names(names.split(","))
 
 
-def _channels(names: str) -> tuple[str, ...]:
-    channels = tuple(dict.fromkeys(_channel(name) for name in names.split(",")))
-    if len(channels) > MOST_CHANNELS:
-        raise ValueError(f"may be {MOST_CHANNELS} at most")
-    return channels
-
-
-Channel = Annotated[str, AfterValidator(_channel)]
+Channel = Annotated[str, AfterValidator(audiences.channel_name)]
 # Names with commas between them, as a query has them.
 Channels = Annotated[str, AfterValidator(_channels)]
 Role = Annotated[str, Field(max_length=100)]
@@ -36,7 +24,7 @@ class Audience(ApiModel):
 
     user_ids: Annotated[tuple[UUID, ...], Field(max_length=100)] = ()
     roles: Annotated[tuple[Role, ...], Field(max_length=20)] = ()
-    channels: Annotated[tuple[Channel, ...], Field(max_length=MOST_CHANNELS)] = ()
+    channels: Annotated[tuple[Channel, ...], Field(max_length=audiences.MAX_CHANNELS)] = ()
 
     @model_validator(mode="after")
     def _names_somebody(self) -> Self:

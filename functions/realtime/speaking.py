@@ -56,7 +56,7 @@ def forget(connection_id: str) -> bool:
     from realtime import connection_store
 
     try:
-        database().transact(lambda connection: connection_store.remove(connection, connection_id))
+        database().transact(lambda connection: connection_store.drop(connection, [connection_id]))
     except (Unavailable, ConfigurationError):
         logger().warning("connection not forgotten", exc_info=True)
         return False

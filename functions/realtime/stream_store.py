@@ -3,13 +3,13 @@
 import json
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any
+from datetime import UTC
 from uuid import UUID
 
 from sqlalchemy import (
     ColumnElement,
     Connection,
+    RowMapping,
     Select,
     and_,
     any_,
@@ -32,12 +32,9 @@ from fieldgate.db.tables.realtime import (
     realtime_events,
     realtime_stream,
 )
-from realtime import audiences
-from realtime.events import NewEvent, Position, Replay, StreamEvent
+from realtime.audiences import EVERYBODY, Viewer
+from realtime.events import NewEvent, Position, Replay, StreamEvent, Stretch
 from realtime.visibility import TOLD, Change
-
-# PostgreSQL's bigint; what is beyond it was never given away.
-MOST_OFFSET = 2**63 - 1
 
 _APPEND = """
     WITH appended AS (
@@ -51,6 +48,14 @@ _APPEND = """
         RETURNING event_offset
     )
     UPDATE realtime_stream SET head = (SELECT max(event_offset) FROM appended)"""
+
+# One statement, one snapshot: what is forgotten meanwhile is not taken for nothing.
+_STRETCH = """
+    SELECT stream.epoch, stream.trimmed, events.*
+    FROM realtime_stream AS stream LEFT JOIN realtime_events AS events
+        ON events.event_offset > CAST(:after AS bigint)
+        AND events.event_offset <= CAST(:until AS bigint)
+    ORDER BY events.event_offset LIMIT :limit"""
 
 
 @dataclass(frozen=True)
@@ -179,7 +184,7 @@ def connections_of(connection: Connection, session_ids: Collection[str]) -> list
 
 def _concerned(told: Collection[str]) -> ColumnElement[bool]:
     """Say that a connection may be of one of the audiences, by one index for each kind of them."""
-    if audiences.EVERYBODY in told:
+    if EVERYBODY in told:
         return true()
     mine = realtime_connections
     users, roles, channels = (
@@ -214,18 +219,16 @@ def _uuids(texts: Iterable[str]) -> list[UUID]:
 
 
 def events_after(
-    connection: Connection,
-    epoch: UUID | None,
-    offset: int,
-    viewer_audiences: Collection[str],
-    limit: int,
+    connection: Connection, viewer: Viewer, epoch: UUID | None, offset: int, limit: int
 ) -> Replay:
-    """Return up to `limit` events after a position that one of the audiences may see."""
+    """Return up to `limit` events after a position, 0 to `MAX_OFFSET`, that the viewer may see now.
+
+    Whoever has no position yet, `epoch` None, is given the one of now.
+    """
     stream, events = realtime_stream, realtime_events
-    known = 0 <= offset <= MOST_OFFSET
-    after = bindparam("after", offset if known else 0, BigInteger)
+    after = bindparam("after", offset, BigInteger)
     recovered = and_(
-        stream.c.epoch == bindparam("epoch", epoch if known else None, Uuid),
+        stream.c.epoch == bindparam("epoch", epoch, Uuid),
         after.between(stream.c.trimmed, stream.c.head),
     )
     seen = (
@@ -234,7 +237,7 @@ def events_after(
             recovered,
             events.c.event_offset > after,
             events.c.audiences.overlap(
-                bindparam("audiences", sorted(viewer_audiences), ARRAY(Text))
+                bindparam("audiences", sorted(viewer.audiences()), ARRAY(Text))
             ),
         )
         .order_by(events.c.event_offset)
@@ -255,21 +258,38 @@ def events_after(
         .mappings()
         .all()
     )
-    found = tuple(_event(row) for row in rows if row["event_offset"] is not None)
+    found = _events(rows)
     more = len(found) > limit
     found = found[:limit]
     reached = found[-1].offset if more else rows[0]["head"]
     return Replay(Position(rows[0]["epoch"], reached), rows[0]["recovered"], more, found)
 
 
-def _event(row: Any) -> StreamEvent:
-    at: datetime = row["at"]
-    return StreamEvent(
-        kind=row["kind"],
-        entity_type=row["entity_type"],
-        entity_id=row["entity_id"],
-        action=row["action"],
-        audiences=tuple(row["audiences"]),
-        at=at,
-        offset=row["event_offset"],
+def stretch(connection: Connection, after: int, until: int, limit: int) -> Stretch:
+    """Read what the stream still holds after one offset and up to another, `limit` at most."""
+    values = {"after": after, "until": until, "limit": limit}
+    rows = connection.execute(text(_STRETCH), values).mappings().all()
+    found = _events(rows)
+    return Stretch(
+        epoch=rows[0]["epoch"],
+        trimmed=rows[0]["trimmed"],
+        until=found[-1].offset if len(found) == limit else until,
+        events=found,
+    )
+
+
+def _events(rows: Iterable[RowMapping]) -> tuple[StreamEvent, ...]:
+    """Return the events of rows, of which one without is the stream's alone."""
+    return tuple(
+        StreamEvent(
+            kind=row["kind"],
+            entity_type=row["entity_type"],
+            entity_id=row["entity_id"],
+            action=row["action"],
+            audiences=tuple(row["audiences"]),
+            at=row["at"],
+            offset=row["event_offset"],
+        )
+        for row in rows
+        if row["event_offset"] is not None
     )

@@ -3,15 +3,12 @@
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Select, and_, any_, delete, func, or_, select, text
+from sqlalchemy import Connection, any_, delete, func, select, text
 
 from fieldgate.db.tables.change_log import outbox
-from fieldgate.db.tables.identity import users
 from fieldgate.db.tables.realtime import realtime_connections
-from fieldgate.db.tables.sessions import sessions
+from realtime.membership import IS_DUE, IS_OVER
 
-# A client that has not begun to speak by then is not going to.
-HANDSHAKE_TIME = timedelta(seconds=60)
 # API Gateway keeps no connection for longer than two hours.
 LONGEST_LIFE = timedelta(hours=2, minutes=10)
 # The history from which is replayed what somebody missed.
@@ -40,13 +37,7 @@ _TRIM = """
 
 def unsent(connection: Connection, after: str, batch: int) -> list[str]:
     """Return connections that are owed something, and that no run is posting to."""
-    mine = realtime_connections
-    statement = select(mine.c.id).where(
-        mine.c.ready_at.is_not(None),
-        mine.c.wanted_offset > mine.c.sent_offset,
-        or_(mine.c.leased_until.is_(None), mine.c.leased_until < func.now()),
-    )
-    return _next(connection, statement, after, batch)
+    return _next(connection, IS_DUE, after, batch)
 
 
 def over(connection: Connection, after: str, batch: int) -> list[str]:
@@ -55,28 +46,7 @@ def over(connection: Connection, after: str, batch: int) -> list[str]:
     Their session has ended or is gone, the user may not come in, the token has expired, or the
     client never began to speak.
     """
-    mine = realtime_connections
-    statement = (
-        select(mine.c.id)
-        .join(users, users.c.id == mine.c.user_id)
-        .outerjoin(
-            sessions, and_(sessions.c.id == mine.c.session_id, sessions.c.user_id == mine.c.user_id)
-        )
-        .where(
-            or_(
-                sessions.c.id.is_(None),
-                sessions.c.ended_at.is_not(None),
-                sessions.c.expires_at <= func.now(),
-                users.c.status != "active",
-                mine.c.token_expires_at <= func.now(),
-                and_(
-                    mine.c.ready_at.is_(None),
-                    mine.c.connected_at < func.now() - HANDSHAKE_TIME,
-                ),
-            )
-        )
-    )
-    return _next(connection, statement, after, batch)
+    return _next(connection, IS_OVER, after, batch)
 
 
 def forget_connections(connection: Connection, batch: int) -> int:
@@ -119,11 +89,9 @@ def connected(connection: Connection) -> int:
     return connection.scalar(select(func.count()).select_from(realtime_connections)) or 0
 
 
-def _next(
-    connection: Connection, statement: Select[tuple[str]], after: str, batch: int
-) -> list[str]:
-    column = realtime_connections.c.id
-    page = statement.where(column > after).order_by(column).limit(batch)
+def _next(connection: Connection, condition: str, after: str, batch: int) -> list[str]:
+    mine = realtime_connections.c.id
+    page = select(mine).where(mine > after, text(condition)).order_by(mine).limit(batch)
     return list(connection.scalars(page))
 
 

@@ -143,6 +143,7 @@ def _create_connections() -> None:
             nullable=False,
         ),
         _time("connected_at"),
+        sa.Column("handshake_at", sa.DateTime(timezone=True)),
         sa.Column("ready_at", sa.DateTime(timezone=True)),
         _offset("sent_offset"),
         _offset("wanted_offset"),

@@ -11,7 +11,6 @@ from fieldgate.queues import RESERVE_SECONDS, pause_seconds
 from local import template as sam
 from local.api_resources import UnsupportedLocally, expand_http_apis
 from local.conditions import leave_out_conditional
-from local.expanded_template import expanded
 from local.supported import check_supported
 from local.template import ROOT, Template
 from local.websocket_api import adapt_websocket_apis
@@ -44,25 +43,6 @@ AWS_POLICIES = {
     "AWSXrayWriteOnlyAccess": "sends traces, where TracingMode is Active",
 }
 AWS_POLICY_PREFIX = "arn:aws:iam::aws:policy/"
-
-
-@pytest.fixture(scope="module")
-def source() -> Template:
-    return sam.read_template()
-
-
-@pytest.fixture(scope="module")
-def deployed() -> Template:
-    return expanded()
-
-
-@pytest.fixture(scope="module")
-def resources(deployed: Template) -> dict[str, dict[str, Any]]:
-    """Everything in the expanded template, with the API's routes written out."""
-    written_out: Template = json.loads(json.dumps(deployed))
-    expand_http_apis(written_out)
-    resources: dict[str, dict[str, Any]] = written_out["Resources"]
-    return resources
 
 
 def of_type(resources: dict[str, dict[str, Any]], kind: str) -> dict[str, dict[str, Any]]:
@@ -287,24 +267,6 @@ def test_who_has_texts_sent_knows_where_and_may(source: Template) -> None:
     may = {n for n, f in functions.items() if {"Ref": "QueueSms"} in f.get("Policies", [])}
     assert may == {name for name in variables if "SMS_QUEUE_URL" in variables[name]}
     assert may == {"ChangePhone", "Login", "Register", "RequeueSms", "ResendOtp", "SendOtp"}
-
-
-def test_who_records_changes_or_ends_sessions_wakes_the_relay(source: Template) -> None:
-    """Without, what they did is told up to a minute late."""
-    functions = dict(sam.resources(source, sam.FUNCTION))
-    know = {
-        name
-        for name, function in functions.items()
-        if "RELAY_QUEUE_URL" in function.get("Environment", {}).get("Variables", {})
-    }
-    may = {n for n, f in functions.items() if {"Ref": "WakeRelay"} in f.get("Policies", [])}
-    assert know == may
-    assert may == {
-        *("ChangePhone", "Login", "Logout", "RefreshTokens", "ResetPassword", "SetTwoFactor"),
-        *("SetUserRoles", "SetUserStatus", "VerifyOtp", "AbortUpload", "AssembleUpload"),
-        *("CleanupUploads", "CreateUpload", "DeleteMedia", "OnMediaUploaded", "PresignUpload"),
-        "Broadcast",
-    }
 
 
 def test_a_lease_outlives_the_run_that_holds_it_and_no_longer_than_its_message(

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -24,6 +24,7 @@ from fieldgate.db.url import parse_url
 from identity.passwords import hash_password
 from local.accounts import PASSWORD
 from local.cloud import ACCOUNT, SECRET
+from local.postgres import start_postgres
 from local.stack_settings import StackSettings
 from local.template import REGION, ROOT
 from tests.support.hub import Node, running_node
@@ -69,7 +70,9 @@ class Stack:
     process: subprocess.Popen[str]
     settings: StackSettings
     log: Path
+    servers: ExitStack  # what we started in place of its own; they end after it
     tokens: list[str] = field(default_factory=list, repr=False)  # of all who signed in
+    refresh_tokens: dict[str, str] = field(default_factory=dict, repr=False)  # by the others
 
     @property
     def url(self) -> str:
@@ -83,11 +86,36 @@ class Stack:
             register(database, person)
         credentials = {"identifier": person.phone, "password": person.password}
         with httpx.Client(base_url=self.url, timeout=30) as client:
-            answer = client.post("/api/v1/auth/login", json=credentials)
-            token = answer.json()["data"]["accessToken"]
-            self.tokens.append(token)
-            client.headers["Authorization"] = f"Bearer {token}"
+            self._take_tokens(client, client.post("/api/v1/auth/login", json=credentials))
             yield client
+
+    def renew(self, phone: httpx.Client) -> str:
+        """Have a phone go on with new tokens; returns the one that it is signed in with now."""
+        used = {"refreshToken": self.refresh_tokens[bearer(phone)]}
+        self._take_tokens(phone, phone.post("/api/v1/auth/refresh", json=used))
+        return bearer(phone)
+
+    def _take_tokens(self, phone: httpx.Client, answer: httpx.Response) -> None:
+        tokens = answer.json()["data"]
+        self.tokens.append(tokens["accessToken"])
+        self.refresh_tokens[tokens["accessToken"]] = tokens["refreshToken"]
+        phone.headers["Authorization"] = f"Bearer {tokens['accessToken']}"
+
+    @contextmanager
+    def without_database(self) -> Iterator[None]:
+        """Stop PostgreSQL, and start it again at the end, with the same data at the same port.
+
+        From then on it is a child of ours.
+        """
+        data = self.settings.data / "postgres"
+        lock = data / "postmaster.pid"
+        pid, _, _, port, *_ = lock.read_text().splitlines()
+        os.kill(int(pid), signal.SIGINT)
+        wait_for(lambda: not lock.exists())
+        try:
+            yield
+        finally:
+            self.servers.enter_context(start_postgres(data, int(port), durable=False))
 
     @contextmanager
     def database(self) -> Iterator[Database]:
@@ -172,13 +200,13 @@ def running_stack(directory: Path) -> Iterator[Stack]:
     """Run a stack of its own, and see that it ends as it should."""
     port = free_port_pair()
     log = directory / f"stack-{port}.log"
-    with log.open("w") as output, start(port, output) as process:
+    with log.open("w") as output, ExitStack() as servers, start(port, output) as process:
         try:
             assert process.stdout is not None
             line = process.stdout.readline().strip()
             assert line == f"ready http://127.0.0.1:{port}", log.read_text()
             settings = StackSettings(port, Path(environment(port)["FIELDGATE_DATA_DIR"]))
-            yield Stack(process, settings, log)
+            yield Stack(process, settings, log, servers)
         finally:
             process.send_signal(signal.SIGTERM)
             process.wait(START_SECONDS)

@@ -187,6 +187,11 @@ def test_the_demo_tells_the_whole_story(stack: Stack) -> None:
     # The document, through one trouble after the other.
     assert "the app is killed" in ran.stdout
     assert "It has arrived once, and whole" in ran.stdout
+    # Who hears of it all.
+    connected, _, back = ran.stdout.partition("The office loses its network")
+    assert "told while connected: created" in connected
+    assert "told when catching up: created" in back
+    assert "told while connected" not in back
     assert "Done. The photo is ready, the document stored." in ran.stdout
 
 

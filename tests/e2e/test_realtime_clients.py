@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import httpx
+import jwt
 import pytest
 from pysignalr.client import SignalRClient
 from pysignalr.messages import CompletionMessage
@@ -30,6 +31,11 @@ def announce(admin: httpx.Client, entity_id: str, **audience: Any) -> None:
     body |= {"audience": audience} if audience else {}
     answer = admin.post("/api/v1/realtime/broadcast", json=body)
     assert answer.status_code == 202, answer.text
+
+
+def claims_of(token: str) -> dict[str, Any]:
+    claims: dict[str, Any] = jwt.decode(token, options={"verify_signature": False})
+    return claims
 
 
 def is_refetch(change: dict[str, Any]) -> bool:
@@ -119,12 +125,22 @@ def test_when_its_token_ends_a_signalr_app_comes_back_with_a_new_one(
     node.start("renewed", stack.url, bearer(agent), retry_delays=[0, 200, 1000])
     before = node.invoke("renewed", "GetConnectionId")
     node.told("renewed", "DataChanged", is_refetch)
+    old = bearer(agent)
+    # Times in tokens are in whole seconds.
+    wait_for(lambda: time.time() >= claims_of(old)["iat"] + 1)
+    new = stack.renew(agent)
+    assert claims_of(new)["exp"] > claims_of(old)["exp"]
+    node.token("renewed", new)
     expire = f"UPDATE realtime_connections SET token_expires_at = now() WHERE id = '{before}'"
     run_sql(stack.address("database"), expire)
     stack.run_schedule("SweepConnectionsSchedule")
     node.event("renewed", "reconnecting")
     node.event("renewed", "reconnected")
-    assert node.invoke("renewed", "GetConnectionId") != before
+    after = node.invoke("renewed", "GetConnectionId")
+    assert after != before
+    expiry = "SELECT extract(epoch FROM token_expires_at)::int FROM realtime_connections"
+    rows = run_sql(stack.address("database"), f"{expiry} WHERE id = '{after}'")
+    assert rows == [(claims_of(new)["exp"],)]
     node.told("renewed", "DataChanged", is_refetch)
     node.stop("renewed")
 

@@ -2,7 +2,6 @@
 
 import json
 import threading
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -195,44 +194,52 @@ def announcing(stack: Stack) -> Iterator[list[str]]:
         working.result()
 
 
-@pytest.mark.parametrize("kick", ["sent", "lost"])
 def test_the_connection_of_a_session_that_ended_is_closed(
-    stack: Stack, agent: httpx.Client, kick: str
+    stack: Stack, agent: httpx.Client
 ) -> None:
-    session = jwt.decode(bearer(agent), options={"verify_signature": False})["sid"]
     with plain(stack.url, bearer(agent)) as hub:
-        ended = time.monotonic()
-        if kick == "sent":
-            assert agent.post("/api/v1/auth/logout").status_code == 204
-        else:
-            ended_now = "ended_at = now(), end_reason = 'logged_out'"
-            run_sql(
-                stack.address("database"), f"UPDATE sessions SET {ended_now} WHERE id = '{session}'"
-            )
-            # Which it does each minute by itself.
-            stack.run_schedule("SweepConnectionsSchedule")
-        assert hub.closed() == 1000
-        assert hub.seen[-1] == {"type": "close", "reason": "session_ended", "reconnect": True}
-        assert time.monotonic() - ended < 60
-    rows = "SELECT count(*) FROM realtime_connections WHERE session_id = '{}'"
-    wait_for(lambda: run_sql(stack.address("database"), rows.format(session)) == [(0,)])
+        assert agent.post("/api/v1/auth/logout").status_code == 204
+        assert_put_out(stack, hub, session_of(agent))
 
 
-@pytest.mark.parametrize("mode", ["down", "hang"])
+def test_the_sweep_closes_the_connection_of_a_session_that_ended_without_a_word(
+    stack: Stack, agent: httpx.Client
+) -> None:
+    session = session_of(agent)
+    ended = "ended_at = now(), end_reason = 'logged_out'"
+    with plain(stack.url, bearer(agent)) as hub:
+        # Past the functions, who would have woken the relay.
+        run_sql(stack.address("database"), f"UPDATE sessions SET {ended} WHERE id = '{session}'")
+        # That it runs each minute, tests/architecture/test_realtime_template.py sees to.
+        stack.run_schedule("SweepConnectionsSchedule")
+        assert_put_out(stack, hub, session)
+
+
+def session_of(phone: httpx.Client) -> str:
+    return str(jwt.decode(bearer(phone), options={"verify_signature": False})["sid"])
+
+
+def assert_put_out(stack: Stack, hub: Plain, session: str) -> None:
+    assert hub.closed() == 1000
+    assert hub.seen[-1] == {"type": "close", "reason": "session_ended", "reconnect": True}
+    rows = f"SELECT count(*) FROM realtime_connections WHERE session_id = '{session}'"
+    wait_for(lambda: run_sql(stack.address("database"), rows) == [(0,)])
+
+
+@pytest.mark.parametrize("how", ["down", "hang", "restarted"])
 def test_what_was_announced_while_the_database_failed_arrives_once_and_in_order(
-    stack: Stack, agent: httpx.Client, admin: httpx.Client, mode: str
+    stack: Stack, agent: httpx.Client, admin: httpx.Client, how: str
 ) -> None:
     with ExitStack() as connected:
         hubs = [connected.enter_context(plain(stack.url, bearer(agent))) for _ in range(10)]
         with announcing(stack) as announced:
             wait_for(lambda: len(announced) > 5)
-            stack.break_("database", mode, 60)
-            before = len(announced)
-            wait_for(lambda: not healthy(stack))
-            for hub in hubs[:3]:
-                hub.send({"action": "ping"})
-                hub.next("pong")
-            stack.break_("database", mode, 0)
+            with failing_database(stack, how):
+                before = len(announced)
+                wait_for(lambda: not healthy(stack))
+                for hub in hubs[:3]:
+                    hub.send({"action": "ping"})
+                    hub.next("pong")
             wait_for(lambda: len(announced) > before + 5)
         # What a failed run left is taken up within a minute; not to wait for it:
         stack.run_schedule("RelayChangesSchedule")
@@ -243,6 +250,17 @@ def test_what_was_announced_while_the_database_failed_arrives_once_and_in_order(
             assert not missing
             ids = told(hub)
             assert [one for one in ids if one in set(announced)] == announced
+
+
+@contextmanager
+def failing_database(stack: Stack, how: str) -> Iterator[None]:
+    if how == "restarted":
+        with stack.without_database():
+            yield
+        return
+    stack.break_("database", how, 60)
+    yield
+    stack.break_("database", how, 0)
 
 
 def told(hub: Plain) -> list[str]:

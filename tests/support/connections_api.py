@@ -49,7 +49,7 @@ REASONS = {
 
 
 @dataclass
-class ConnectionsApi:
+class LoopbackApi:
     """`frames` are those that each connection got, in order; `asked` all requests, in order.
 
     `choose_fault` is asked at each request of a connection that is there; `choose_latency` how
@@ -145,7 +145,7 @@ class ConnectionsApi:
 class _Connection(asyncio.Protocol):
     """HTTP/1.1, one request after the other: aiohttp's server would be slower than its client."""
 
-    def __init__(self, api: ConnectionsApi, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, api: LoopbackApi, loop: asyncio.AbstractEventLoop) -> None:
         self._api, self._loop = api, loop
         self._received = b""
 
@@ -200,9 +200,9 @@ class _Connection(asyncio.Protocol):
 
 
 @contextmanager
-def run_connections_api() -> Iterator[ConnectionsApi]:
+def run_connections_api() -> Iterator[LoopbackApi]:
     """Serve until the block is left, in a thread."""
-    api = ConnectionsApi()
+    api = LoopbackApi()
     loop = api.loop = asyncio.new_event_loop()
     server = loop.run_until_complete(listen(api))
     thread = threading.Thread(target=loop.run_forever, name="connections")
@@ -216,7 +216,7 @@ def run_connections_api() -> Iterator[ConnectionsApi]:
         loop.close()
 
 
-async def listen(api: ConnectionsApi) -> asyncio.Server:
+async def listen(api: LoopbackApi) -> asyncio.Server:
     loop = asyncio.get_running_loop()
     server = await loop.create_server(lambda: _Connection(api, loop), "127.0.0.1", backlog=1000)
     api.port = server.sockets[0].getsockname()[1]

@@ -32,7 +32,7 @@ from tests.support.connections_api import (
     REGION,
     SECRET_KEY,
     TOKEN,
-    ConnectionsApi,
+    LoopbackApi,
 )
 from tests.support.stream import Stream
 
@@ -61,7 +61,7 @@ class Switchboard:
     """Those who are connected, as the database and API Gateway know them."""
 
     database: Database
-    api: ConnectionsApi
+    api: LoopbackApi
     stream: Stream
 
     def at(self, database: Database) -> "Switchboard":

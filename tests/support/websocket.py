@@ -29,7 +29,7 @@ from tests.support.connections_api import (
     REGION,
     SECRET_KEY,
     TOKEN,
-    ConnectionsApi,
+    LoopbackApi,
     run_connections_api,
 )
 from tests.support.people import Person, begin_session
@@ -86,23 +86,23 @@ def claims_of(user_id: UUID, session_id: UUID, lifetime: timedelta = HOUR) -> di
 
 
 @dataclass
-class Hub:
+class HubFunctions:
     database: Database
-    api: ConnectionsApi
+    api: LoopbackApi
 
-    def connect(self, person: Person, session_id: UUID | None = None) -> "Line":
+    def connect(self, person: Person, session_id: UUID | None = None) -> "ClientEnd":
         """Connect `person`, in a session that begins now unless one is told."""
         session_id = session_id or begin_session(self.database, person).session_id
-        line = Line(self, f"C{next(_numbers)}=", session_id)
+        line = ClientEnd(self, f"C{next(_numbers)}=", session_id)
         assert line.open(person.id) == 200
         return line
 
 
 @dataclass
-class Line:
+class ClientEnd:
     """One connection, from the client's side."""
 
-    hub: Hub
+    hub: HubFunctions
     id: str
     session_id: UUID
 
@@ -186,7 +186,7 @@ def records_of(frame: str) -> list[dict[str, Any]]:
 
 
 @contextmanager
-def open_hub(database: Database, environment: pytest.MonkeyPatch) -> Iterator[Hub]:
+def open_hub(database: Database, environment: pytest.MonkeyPatch) -> Iterator[HubFunctions]:
     """Serve @connections to the functions until the block is left."""
     with run_connections_api() as api:
         environment.setenv("REALTIME_ENDPOINT", api.endpoint)
@@ -195,6 +195,6 @@ def open_hub(database: Database, environment: pytest.MonkeyPatch) -> Iterator[Hu
         environment.setenv("AWS_SECRET_ACCESS_KEY", SECRET_KEY)
         environment.setenv("AWS_SESSION_TOKEN", TOKEN)
         try:
-            yield Hub(database, api)
+            yield HubFunctions(database, api)
         finally:
             connections_api().hang_up()

@@ -20,7 +20,7 @@ type Message = dict[str, Any]
 
 
 @dataclass
-class Line:
+class ServerEnd:
     """A connection, as the server sees it."""
 
     socket: ServerConnection
@@ -57,11 +57,11 @@ class Hub:
     tokens: set[str] = field(default_factory=lambda: {"access-1"})
     handshakes: list[int] = field(default_factory=list)  # statuses to refuse the next ones with
     forbidden: set[str] = field(default_factory=set)
-    answers: dict[str, list[Callable[[Line, Message], Message | str | None]]] = field(
+    answers: dict[str, list[Callable[[ServerEnd, Message], Message | str | None]]] = field(
         default_factory=dict
     )
     shown: list[str] = field(default_factory=list)  # every token, of every handshake
-    lines: list[Line] = field(default_factory=list)
+    lines: list[ServerEnd] = field(default_factory=list)
     silent: bool = False
     port: int = 0
     _stream: list[Message] = field(default_factory=list)
@@ -72,7 +72,7 @@ class Hub:
         return f"http://127.0.0.1:{self.port}"
 
     @property
-    def line(self) -> Line:
+    def line(self) -> ServerEnd:
         """The connection that was made last."""
         return self.lines[-1]
 
@@ -123,7 +123,7 @@ class Hub:
     def all_but(self, channel: str) -> list[Message]:
         return [message for message in self._stream if message["channel"] != channel]
 
-    def missed(self, line: Line, after: int) -> list[Message]:
+    def missed(self, line: ServerEnd, after: int) -> list[Message]:
         return [
             message
             for message in self._stream
@@ -132,7 +132,7 @@ class Hub:
             and self._concerns(line, message)
         ]
 
-    def resumed(self, line: Line, asked: Message) -> Message:
+    def resumed(self, line: ServerEnd, asked: Message) -> Message:
         after = asked["offset"]
         recovered = asked.get("epoch") == self.epoch and self.trimmed <= after <= self.head
         found = self.missed(line, after) if recovered else []
@@ -146,7 +146,7 @@ class Hub:
             "events": page,
         }
 
-    def resumed_from_the_start(self, line: Line, asked: Message) -> Message:
+    def resumed_from_the_start(self, line: ServerEnd, asked: Message) -> Message:
         return self.resumed(line, {"offset": 0})
 
     def _let_in(self, socket: ServerConnection, request: Request) -> Response | None:
@@ -161,7 +161,7 @@ class Hub:
         return None if token in self.tokens else socket.respond(403, "")
 
     async def _converse(self, socket: ServerConnection) -> None:
-        line = Line(socket, self.shown[-1])
+        line = ServerEnd(socket, self.shown[-1])
         self.lines.append(line)
         with suppress(websockets.ConnectionClosed):
             async for frame in socket:
@@ -175,7 +175,7 @@ class Hub:
                 if answer is not None:
                     await line.say(answer)
 
-    def _answer(self, line: Line, asked: Message) -> Message | str | None:
+    def _answer(self, line: ServerEnd, asked: Message) -> Message | str | None:
         action = asked["action"]
         line.ready |= action != "ping"
         if self.answers.get(action):
@@ -194,7 +194,7 @@ class Hub:
         line.channels |= named
         return {"type": "subscribed", "channels": sorted(line.channels)}
 
-    def _concerns(self, line: Line, message: Message) -> bool:
+    def _concerns(self, line: ServerEnd, message: Message) -> bool:
         channel = message["channel"]
         return channel.startswith("own") or channel in line.channels
 

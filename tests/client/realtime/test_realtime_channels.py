@@ -7,7 +7,7 @@ import pytest
 from fieldgate_client.errors import RealtimeRefused
 from fieldgate_client.realtime import RealtimeState
 from tests.client.realtime.conftest import REFETCH, App, Tell
-from tests.client.realtime.hub import Line, Message, refusal, until
+from tests.client.realtime.hub import Message, ServerEnd, refusal, until
 
 
 def test_channels_are_subscribed_to_before_what_was_missed_is_asked_for(tell: Tell) -> None:
@@ -122,7 +122,7 @@ def test_an_answer_that_gets_lost_with_the_connection_is_asked_for_on_the_next(t
     async def story(app: App) -> None:
         async with app.live() as realtime:
 
-            def break_off(line: Line, asked: Message) -> None:
+            def break_off(line: ServerEnd, asked: Message) -> None:
                 line.socket.transport.abort()
 
             app.hub.answers["subscribe"] = [break_off]

@@ -13,7 +13,7 @@ from fieldgate_client.realtime import RealtimeState
 from fieldgate_client.realtime_frames import Position
 from fieldgate_client.realtime_position import Bookmark
 from tests.client.realtime.conftest import REFETCH, App, Tell
-from tests.client.realtime.hub import EPOCH, Line, Message, refusal, until
+from tests.client.realtime.hub import EPOCH, Message, ServerEnd, refusal, until
 
 
 def test_the_first_time_everything_is_to_be_fetched_and_then_what_comes_is_told(tell: Tell) -> None:
@@ -67,7 +67,7 @@ def test_what_was_missed_comes_in_pages_and_what_comes_meanwhile_after_it(tell: 
         for _ in range(5):
             app.hub.happened()
 
-        def page_and_news(line: Line, asked: Message) -> Message:
+        def page_and_news(line: ServerEnd, asked: Message) -> Message:
             answer = app.hub.resumed(line, asked)
             # Faster than the answer, and some of it is in one of the next pages as well.
             news.append(asyncio.ensure_future(app.hub.happens()))
@@ -105,7 +105,7 @@ def test_a_page_that_is_not_in_order_is_put_in_order(tell: Tell) -> None:
         for _ in range(3):
             app.hub.happened()
 
-        def turned(line: Line, asked: Message) -> Message:
+        def turned(line: ServerEnd, asked: Message) -> Message:
             answer = app.hub.resumed(line, asked)
             return answer | {"events": answer["events"][::-1]}
 
@@ -518,7 +518,7 @@ def test_an_answer_that_makes_no_sense_moves_nothing(tell: Tell, strange: Messag
         async with app.live():
             pass
 
-        def answer(line: Line, asked: Message) -> Message:
+        def answer(line: ServerEnd, asked: Message) -> Message:
             found = app.hub.resumed(line, asked) | strange
             events = [app.hub.happened() | each for each in strange.get("events", ())]
             return found | ({"events": events} if "events" in found else {})

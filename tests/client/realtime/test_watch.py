@@ -13,7 +13,7 @@ from fieldgate_client.commands import ExitCode
 from fieldgate_client.database import Database
 from fieldgate_client.tokens import TokenStore
 from tests.client.fake_api import TOKENS
-from tests.client.realtime.hub import EPOCH, Hub, Line, Message, hub_in_a_thread
+from tests.client.realtime.hub import EPOCH, Hub, Message, ServerEnd, hub_in_a_thread
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def signed_in(hub: Hub, tmp_path: Path) -> None:
 def test_what_changes_is_printed_until_the_server_ends_it(
     hub: Hub, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    async def tell(line: Line) -> None:
+    async def tell(line: ServerEnd) -> None:
         await hub.happens("own:7")
         await hub.happens("own:8", data={"entityType": "media", "entityId": "9", "action": "x"})
         await hub.happens("own:\x1b[31m")
@@ -44,7 +44,7 @@ def test_what_changes_is_printed_until_the_server_ends_it(
         await line.say({"type": "refetch", "epoch": EPOCH, "offset": 99})
         await line.say({"type": "close", "reason": "out of order", "reconnect": False})
 
-    def resume(line: Line, asked: Message) -> Message:
+    def resume(line: ServerEnd, asked: Message) -> Message:
         tasks.append(asyncio.ensure_future(tell(line)))
         return hub.resumed(line, asked)
 
@@ -86,7 +86,7 @@ def test_a_connection_that_fails_is_told_with_the_reason(
     assert "Trying again in 0.0 s: the server answers 503\n" in said
 
 
-def press_ctrl_c(line: Line, asked: Message) -> None:
+def press_ctrl_c(line: ServerEnd, asked: Message) -> None:
     os.kill(os.getpid(), signal.SIGINT)
 
 

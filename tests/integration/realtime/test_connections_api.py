@@ -9,22 +9,14 @@ import pytest
 
 from fieldgate import deadline
 from fieldgate.errors import Unavailable
-from fieldgate.sigv4 import Credentials
 from realtime import connections_api
 from realtime.connections_api import ConnectionGone, ConnectionsApi
-from tests.support.connections_api import (
-    ACCESS_KEY,
-    REGION,
-    SECRET_KEY,
-    TOKEN,
-    Fault,
-    run_connections_api,
-)
-from tests.support.connections_api import ConnectionsApi as Gateway
+from tests.support.connections_api import Fault, LoopbackApi, run_connections_api
+from tests.support.fan_out import CREDENTIALS, settings_for
 
 
 @pytest.fixture
-def gateway() -> Iterator[Gateway]:
+def gateway() -> Iterator[LoopbackApi]:
     with run_connections_api() as gateway:
         gateway.connect("a/b+c=")
         yield gateway
@@ -32,8 +24,7 @@ def gateway() -> Iterator[Gateway]:
 
 @contextmanager
 def speaking_to(endpoint: str) -> Iterator[ConnectionsApi]:
-    credentials = Credentials(ACCESS_KEY, SECRET_KEY, TOKEN)
-    api = ConnectionsApi(endpoint, REGION, lambda: credentials)
+    api = ConnectionsApi(settings_for(endpoint), lambda: CREDENTIALS)
     try:
         yield api
     finally:
@@ -41,13 +32,13 @@ def speaking_to(endpoint: str) -> Iterator[ConnectionsApi]:
 
 
 @pytest.fixture
-def api(gateway: Gateway) -> Iterator[ConnectionsApi]:
+def api(gateway: LoopbackApi) -> Iterator[ConnectionsApi]:
     with speaking_to(gateway.endpoint) as api:
         yield api
 
 
 def test_frames_arrive_signed_and_a_connection_is_closed(
-    gateway: Gateway, api: ConnectionsApi
+    gateway: LoopbackApi, api: ConnectionsApi
 ) -> None:
     api.post("a/b+c=", "é\x1e")
     api.close("a/b+c=")
@@ -62,7 +53,7 @@ def test_frames_arrive_signed_and_a_connection_is_closed(
 
 
 @pytest.mark.parametrize("fault", [403, 429, 503, "cut", "lost"])
-def test_what_is_not_taken_is_said(gateway: Gateway, api: ConnectionsApi, fault: Fault) -> None:
+def test_what_is_not_taken_is_said(gateway: LoopbackApi, api: ConnectionsApi, fault: Fault) -> None:
     gateway.choose_fault = lambda _method, _id: fault
 
     with pytest.raises(Unavailable):
@@ -72,7 +63,7 @@ def test_what_is_not_taken_is_said(gateway: Gateway, api: ConnectionsApi, fault:
 
 
 def test_a_kept_connection_that_was_silent_for_long_is_not_trusted(
-    gateway: Gateway, api: ConnectionsApi, monkeypatch: pytest.MonkeyPatch
+    gateway: LoopbackApi, api: ConnectionsApi, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     api.post("a/b+c=", "x")
     later = SimpleNamespace(time=lambda: time.time() + connections_api.IDLE_SECONDS + 1)
@@ -84,13 +75,13 @@ def test_a_kept_connection_that_was_silent_for_long_is_not_trusted(
     assert gateway.frames["a/b+c="] == [b"x", b"y"]
 
 
-def test_nothing_is_begun_after_the_deadline(gateway: Gateway, api: ConnectionsApi) -> None:
+def test_nothing_is_begun_after_the_deadline(gateway: LoopbackApi, api: ConnectionsApi) -> None:
     with deadline.within(0), pytest.raises(Unavailable):
         api.post("a/b+c=", "x")
     assert gateway.asked == []
 
 
-def test_https_is_verified(gateway: Gateway) -> None:
+def test_https_is_verified(gateway: LoopbackApi) -> None:
     with (
         speaking_to(gateway.endpoint.replace("http:", "https:")) as api,
         pytest.raises(Unavailable),

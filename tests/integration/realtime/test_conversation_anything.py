@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from fieldgate.db.engine import Database
 from tests.support.people import Person, begin_session, register
-from tests.support.websocket import HANDSHAKE, Hub, open_hub, records_of
+from tests.support.websocket import HANDSHAKE, HubFunctions, open_hub, records_of
 
 GROWER = Person("", None)
 
@@ -20,7 +20,7 @@ in_any_test = settings(
 
 
 @pytest.fixture
-def hub(live_database: Database, environment: pytest.MonkeyPatch) -> Iterator[Hub]:
+def hub(live_database: Database, environment: pytest.MonkeyPatch) -> Iterator[HubFunctions]:
     register(live_database, GROWER)
     with open_hub(live_database, environment) as hub:
         yield hub
@@ -61,7 +61,7 @@ frames = (
 
 
 @pytest.fixture
-def session_id(hub: Hub) -> UUID:
+def session_id(hub: HubFunctions) -> UUID:
     return begin_session(hub.database, GROWER).session_id
 
 
@@ -72,7 +72,7 @@ def session_id(hub: Hub) -> UUID:
     begins=st.sampled_from(["", HANDSHAKE, '{"action":"getConnectionId"}']),
 )
 def test_whatever_comes_is_answered_with_200_and_in_a_dialect(
-    hub: Hub, session_id: UUID, frame: str, is_binary: bool, begins: str
+    hub: HubFunctions, session_id: UUID, frame: str, is_binary: bool, begins: str
 ) -> None:
     """`send` looks at the status and the size."""
     line = hub.connect(GROWER, session_id)

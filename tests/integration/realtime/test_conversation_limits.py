@@ -17,8 +17,8 @@ from tests.support.people import Person, begin_session, register
 from tests.support.ports import free_port
 from tests.support.websocket import (
     HANDSHAKE,
-    Hub,
-    Line,
+    ClientEnd,
+    HubFunctions,
     event_of,
     invocation,
     open_hub,
@@ -30,21 +30,21 @@ PING = '{"type":6}\x1e'
 
 
 @pytest.fixture
-def hub(live_database: Database, environment: pytest.MonkeyPatch) -> Iterator[Hub]:
+def hub(live_database: Database, environment: pytest.MonkeyPatch) -> Iterator[HubFunctions]:
     register(live_database, GROWER)
     with open_hub(live_database, environment) as hub:
         yield hub
 
 
 @pytest.fixture
-def app(hub: Hub) -> Line:
+def app(hub: HubFunctions) -> ClientEnd:
     line = hub.connect(GROWER)
     line.shake_hands()
     return line
 
 
 @pytest.fixture
-def no_database(hub: Hub, app: Line, environment: pytest.MonkeyPatch) -> None:
+def no_database(hub: HubFunctions, app: ClientEnd, environment: pytest.MonkeyPatch) -> None:
     """The database goes away once `app` is ready."""
     hub.database.close()
     environment.setenv("DATABASE_URL", f"postgresql://x:y@127.0.0.1:{free_port()}/nowhere")
@@ -53,7 +53,7 @@ def no_database(hub: Hub, app: Line, environment: pytest.MonkeyPatch) -> None:
 # Too often
 
 
-def test_calls_beyond_the_limit_are_refused_and_the_connection_goes_on(app: Line) -> None:
+def test_calls_beyond_the_limit_are_refused_and_the_connection_goes_on(app: ClientEnd) -> None:
     """The handshake was the first."""
     frame = "".join(invocation("GetConnectionId", invocation_id=str(n)) for n in range(29))
     for _ in range(2):
@@ -69,7 +69,7 @@ def test_calls_beyond_the_limit_are_refused_and_the_connection_goes_on(app: Line
     assert not app.is_closed
 
 
-def test_another_connection_has_limits_of_its_own(hub: Hub) -> None:
+def test_another_connection_has_limits_of_its_own(hub: HubFunctions) -> None:
     session_id = begin_session(hub.database, GROWER).session_id
     one, other = hub.connect(GROWER, session_id), hub.connect(GROWER, session_id)
     for _ in range(CALLS_AT_ONCE):
@@ -83,7 +83,9 @@ def test_another_connection_has_limits_of_its_own(hub: Hub) -> None:
 
 
 @pytest.mark.parametrize("ping", [PING, '{"action":"ping"}'])
-def test_a_flood_of_pings_ends_the_connection_at_no_cost(hub: Hub, app: Line, ping: str) -> None:
+def test_a_flood_of_pings_ends_the_connection_at_no_cost(
+    hub: HubFunctions, app: ClientEnd, ping: str
+) -> None:
     other = hub.connect(GROWER)
     hub.api.forget()
     with count_statements(hub.database) as traffic:
@@ -115,7 +117,7 @@ def test_a_window_ends_and_does_not_grow_without_bound(monkeypatch: pytest.Monke
 
 
 @pytest.mark.usefixtures("no_database")
-def test_without_a_database_calls_fail_by_themselves_and_pings_do_not(app: Line) -> None:
+def test_without_a_database_calls_fail_by_themselves_and_pings_do_not(app: ClientEnd) -> None:
     both = app.records(invocation("GetConnectionId") + invocation("Resume", None, 0) + PING)
 
     assert [answer.get("error") for answer in both] == [
@@ -131,7 +133,7 @@ def test_without_a_database_calls_fail_by_themselves_and_pings_do_not(app: Line)
 
 
 @pytest.mark.usefixtures("no_database")
-def test_without_a_database_a_handshake_is_refused_with_a_sentence(app: Line) -> None:
+def test_without_a_database_a_handshake_is_refused_with_a_sentence(app: ClientEnd) -> None:
     assert app.send(HANDSHAKE) == ""
 
     (record,) = records_of("".join(app.heard))
@@ -142,7 +144,7 @@ def test_without_a_database_a_handshake_is_refused_with_a_sentence(app: Line) ->
 
 
 def test_a_database_that_goes_after_the_answer_was_taken_ends_the_connection(
-    hub: Hub, environment: pytest.MonkeyPatch
+    hub: HubFunctions, environment: pytest.MonkeyPatch
 ) -> None:
     line = hub.connect(GROWER)
 
@@ -161,7 +163,7 @@ def test_a_database_that_goes_after_the_answer_was_taken_ends_the_connection(
 
 
 def test_a_database_that_hangs_is_answered_for_in_time(
-    hub: Hub, app: Line, environment: pytest.MonkeyPatch
+    hub: HubFunctions, app: ClientEnd, environment: pytest.MonkeyPatch
 ) -> None:
     environment.setattr(conversing, "ANSWER_SECONDS", 0.3)
     with silent_server() as port:
@@ -174,7 +176,7 @@ def test_a_database_that_hangs_is_answered_for_in_time(
 
 
 def test_without_a_cache_the_database_counts_and_without_both_there_is_an_answer(
-    hub: Hub, environment: pytest.MonkeyPatch
+    hub: HubFunctions, environment: pytest.MonkeyPatch
 ) -> None:
     environment.setenv("CACHE_URL", f"redis://127.0.0.1:{free_port()}")
     line = hub.connect(GROWER)
@@ -191,7 +193,7 @@ def test_without_a_cache_the_database_counts_and_without_both_there_is_an_answer
 
 
 def test_a_bug_is_logged_and_told_in_the_clients_dialect(
-    app: Line, monkeypatch: pytest.MonkeyPatch, log: Log
+    app: ClientEnd, monkeypatch: pytest.MonkeyPatch, log: Log
 ) -> None:
     def fail(*_: object) -> None:
         raise ZeroDivisionError("secret")
@@ -207,7 +209,9 @@ def test_a_bug_is_logged_and_told_in_the_clients_dialect(
     assert [line["connection_id"] for line in log.lines if "exception" in line] == [app.id] * 3
 
 
-def test_a_bug_in_one_call_is_that_calls_alone(app: Line, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bug_in_one_call_is_that_calls_alone(
+    app: ClientEnd, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def fail(*_: object) -> None:
         raise ZeroDivisionError
 
@@ -217,7 +221,7 @@ def test_a_bug_in_one_call_is_that_calls_alone(app: Line, monkeypatch: pytest.Mo
 
 
 def test_a_hub_without_an_address_answers_all_the_same(
-    hub: Hub, environment: pytest.MonkeyPatch
+    hub: HubFunctions, environment: pytest.MonkeyPatch
 ) -> None:
     line = hub.connect(GROWER)
     environment.delenv("REALTIME_ENDPOINT")
@@ -234,7 +238,9 @@ def test_an_event_without_a_body_is_answered() -> None:
     assert json.loads(answer["body"])["code"] == "VALIDATION_ERROR"
 
 
-def test_faults_of_the_gateway_do_not_keep_a_client_from_its_answer(hub: Hub, app: Line) -> None:
+def test_faults_of_the_gateway_do_not_keep_a_client_from_its_answer(
+    hub: HubFunctions, app: ClientEnd
+) -> None:
     fault: Fault = 503
     hub.api.choose_fault = lambda _method, _id: fault
     (close,) = app.records(HANDSHAKE)

@@ -13,7 +13,7 @@ from identity import authorize_connection
 from realtime import negotiate, on_connect, on_disconnect, on_message
 from tests.support.people import Person, begin_session, register
 from tests.support.stream import Stream
-from tests.support.websocket import Hub, open_hub, records_of
+from tests.support.websocket import HubFunctions, open_hub, records_of
 
 EVENTS = Path(__file__).parents[3] / "events"
 SAMPLE_CALLER = UUID("01989f3c-7a5e-7b7e-8a34-52b1c0a9d001")
@@ -26,13 +26,13 @@ def sample(name: str) -> dict[str, Any]:
 
 
 @pytest.fixture
-def hub(live_database: Database, environment: pytest.MonkeyPatch) -> Iterator[Hub]:
+def hub(live_database: Database, environment: pytest.MonkeyPatch) -> Iterator[HubFunctions]:
     register(live_database, GROWER)
     with open_hub(live_database, environment) as hub:
         yield hub
 
 
-def test_the_negotiation_sample_is_answered_bare(hub: Hub) -> None:
+def test_the_negotiation_sample_is_answered_bare(hub: HubFunctions) -> None:
     event = sample("negotiate")
     said = negotiate.handler(event, None)
 
@@ -41,7 +41,7 @@ def test_the_negotiation_sample_is_answered_bare(hub: Hub) -> None:
     assert json.loads(said["body"])["negotiateVersion"] == 1
 
 
-def test_the_authorizer_sample_lets_its_token_in(hub: Hub) -> None:
+def test_the_authorizer_sample_lets_its_token_in(hub: HubFunctions) -> None:
     event = sample("authorize_connection")
     token = f"Bearer {begin_session(hub.database, GROWER).access_token}"
     event["headers"]["Authorization"] = token
@@ -54,7 +54,7 @@ def test_the_authorizer_sample_lets_its_token_in(hub: Hub) -> None:
     assert said["principalId"] == str(SAMPLE_CALLER)
 
 
-def test_the_samples_of_a_connection_live_its_life(hub: Hub) -> None:
+def test_the_samples_of_a_connection_live_its_life(hub: HubFunctions) -> None:
     connect, message = sample("on_connect"), sample("on_message")
     connection_id = connect["requestContext"]["connectionId"]
     stream = Stream(hub.database)

@@ -10,7 +10,7 @@ from sqlalchemy import delete, func, update
 from fieldgate.db.tables import sessions, users
 from fieldgate.errors import Unavailable
 from realtime import closing, posting
-from realtime.sweep_store import HANDSHAKE_TIME
+from realtime.membership import HANDSHAKE_SECONDS
 from tests.support.connections_api import Fault
 from tests.support.fan_out import Switchboard
 from tests.support.stream import new_event
@@ -77,7 +77,7 @@ def test_who_is_over_is_told_to_come_anew_and_closed(
 
 
 def test_who_never_began_is_closed_without_a_word(board: Switchboard, grower: UUID) -> None:
-    begun = func.now() - HANDSHAKE_TIME
+    begun = func.now() - timedelta(seconds=HANDSHAKE_SECONDS)
     board.connect("A=", grower, ready_at=None, dialect=None, connected_at=begun)
     board.connect("B=", grower, ready_at=None, dialect=None, connected_at=begun + MINUTE / 2)
 

@@ -14,22 +14,22 @@ from realtime.fan_out_queue import Task
 from realtime.relaying import relay
 from tests.support.people import Person, begin_session, register
 from tests.support.stream import HOUR, Stream
-from tests.support.websocket import HANDSHAKE, Hub, Line, open_hub
+from tests.support.websocket import HANDSHAKE, ClientEnd, HubFunctions, open_hub
 
 GROWER = Person("", None)
 HANDSHAKES = 500
 
 
 @pytest.fixture
-def hub(live_database: Database, environment: pytest.MonkeyPatch) -> Iterator[Hub]:
+def hub(live_database: Database, environment: pytest.MonkeyPatch) -> Iterator[HubFunctions]:
     register(live_database, GROWER)
     with open_hub(live_database, environment) as hub:
         yield hub
 
 
-def connect_all(hub: Hub) -> list[Line]:
+def connect_all(hub: HubFunctions) -> list[ClientEnd]:
     session_id = begin_session(hub.database, GROWER).session_id
-    lines = [Line(hub, f"R{number}=", session_id) for number in range(HANDSHAKES)]
+    lines = [ClientEnd(hub, f"R{number}=", session_id) for number in range(HANDSHAKES)]
     of_all = {"user_id": GROWER.id, "session_id": session_id}
     rows = [of_all | {"id": line.id, "token_expires_at": func.now() + HOUR} for line in lines]
     statement = insert(realtime_connections).values(rows)
@@ -39,7 +39,7 @@ def connect_all(hub: Hub) -> list[Line]:
 
 
 def test_no_handshake_is_disturbed_and_no_event_lost_in_500_races(
-    hub: Hub, database_url: str
+    hub: HubFunctions, database_url: str
 ) -> None:
     lines = connect_all(hub)
     answered: set[str] = set()

@@ -21,7 +21,7 @@ from tests.support.people import Person, begin_session, register
 from tests.support.ports import free_port
 from tests.support.racing import race, waiting
 from tests.support.stream import HOUR, Stream
-from tests.support.websocket import Hub, Line, claims_of, event_of, open_hub
+from tests.support.websocket import ClientEnd, HubFunctions, claims_of, event_of, open_hub
 
 GROWER = Person("", None)
 NEIGHBOUR = Person("", None, phone="+254711000007", email=None)
@@ -29,23 +29,25 @@ BOSS = Person("", None, phone="+254711000008", email=None, roles=("admin",))
 
 
 @pytest.fixture
-def hub(live_database: Database, environment: pytest.MonkeyPatch) -> Iterator[Hub]:
+def hub(live_database: Database, environment: pytest.MonkeyPatch) -> Iterator[HubFunctions]:
     register(live_database, GROWER)
     with open_hub(live_database, environment) as hub:
         yield hub
 
 
 @pytest.fixture
-def line(hub: Hub) -> Line:
+def line(hub: HubFunctions) -> ClientEnd:
     """A session, whose connection is yet to be made."""
-    return Line(hub, "A1=", begin_session(hub.database, GROWER).session_id)
+    return ClientEnd(hub, "A1=", begin_session(hub.database, GROWER).session_id)
 
 
 def in_an_hour() -> datetime:
     return datetime.now(UTC) + HOUR
 
 
-def test_whoever_has_a_living_session_is_let_in_and_noted(hub: Hub, line: Line) -> None:
+def test_whoever_has_a_living_session_is_let_in_and_noted(
+    hub: HubFunctions, line: ClientEnd
+) -> None:
     with count_statements(hub.database) as traffic:
         assert line.open(GROWER.id) == 200
     assert (traffic.round_trips, traffic.commits) == (2, 1)
@@ -56,7 +58,7 @@ def test_whoever_has_a_living_session_is_let_in_and_noted(hub: Hub, line: Line) 
     assert (row["dialect"], row["ready_at"], row["channels"]) == (None, None, [])
 
 
-def test_the_same_connection_once_more_changes_nothing(line: Line) -> None:
+def test_the_same_connection_once_more_changes_nothing(line: ClientEnd) -> None:
     assert line.open(GROWER.id) == 200
     line.shake_hands()
     before = line.row
@@ -70,10 +72,10 @@ def test_the_same_connection_once_more_changes_nothing(line: Line) -> None:
     assert {**after, expiry: None} == {**before, expiry: None}
 
 
-def test_nobody_takes_anothers_connection(hub: Hub, line: Line) -> None:
+def test_nobody_takes_anothers_connection(hub: HubFunctions, line: ClientEnd) -> None:
     assert line.open(GROWER.id) == 200
     register(hub.database, NEIGHBOUR)
-    thief = Line(hub, line.id, begin_session(hub.database, NEIGHBOUR).session_id)
+    thief = ClientEnd(hub, line.id, begin_session(hub.database, NEIGHBOUR).session_id)
 
     assert thief.open(NEIGHBOUR.id) == 403
 
@@ -82,22 +84,22 @@ def test_nobody_takes_anothers_connection(hub: Hub, line: Line) -> None:
     assert row["user_id"] == GROWER.id
 
 
-def test_who_has_no_living_session_is_refused(hub: Hub, line: Line) -> None:
+def test_who_has_no_living_session_is_refused(hub: HubFunctions, line: ClientEnd) -> None:
     register(hub.database, NEIGHBOUR)
     assert line.open(NEIGHBOUR.id) == 403, "another's session"
-    assert Line(hub, "A2=", uuid4()).open(GROWER.id) == 403, "no session"
+    assert ClientEnd(hub, "A2=", uuid4()).open(GROWER.id) == 403, "no session"
     signing_out.sign_out(hub.database, GROWER.id, line.session_id)
     assert line.open(GROWER.id) == 403, "an ended session"
 
     expired = begin_session(hub.database, GROWER).session_id
     change = text("UPDATE sessions SET expires_at = now() WHERE id = :id")
     hub.database.transact(lambda connection: connection.execute(change, {"id": expired}))
-    assert Line(hub, "A3=", expired).open(GROWER.id) == 403
+    assert ClientEnd(hub, "A3=", expired).open(GROWER.id) == 403
 
     block = text("UPDATE users SET status = 'blocked' WHERE id = :id")
     session_id = begin_session(hub.database, GROWER).session_id
     hub.database.transact(lambda connection: connection.execute(block, {"id": GROWER.id}))
-    assert Line(hub, "A4=", session_id).open(GROWER.id) == 403, "a blocked user"
+    assert ClientEnd(hub, "A4=", session_id).open(GROWER.id) == 403, "a blocked user"
     assert Stream(hub.database).connections() == {}
 
 
@@ -105,7 +107,7 @@ def test_who_has_no_living_session_is_refused(hub: Hub, line: Line) -> None:
     "claims", [None, {}, {"sub": "x", "sid": "y", "exp": "1"}, {"exp": "9" * 30}]
 )
 def test_whom_the_authorizer_does_not_name_is_refused(
-    hub: Hub, claims: dict[str, str] | None
+    hub: HubFunctions, claims: dict[str, str] | None
 ) -> None:
     good = claims_of(GROWER.id, uuid4())
     named = None if claims is None else good | claims if claims else {}
@@ -115,22 +117,22 @@ def test_whom_the_authorizer_does_not_name_is_refused(
     assert on_connect.handler(event, None) == {"statusCode": 403}
 
 
-def test_fifty_connections_of_one_user_and_not_one_more(hub: Hub, line: Line) -> None:
+def test_fifty_connections_of_one_user_and_not_one_more(hub: HubFunctions, line: ClientEnd) -> None:
     stream = Stream(hub.database)
     for number in range(49):
         stream.connect(f"B{number}", GROWER.id, line.session_id)
     assert line.open(GROWER.id) == 200
 
-    one_more = Line(hub, "A2=", line.session_id)
+    one_more = ClientEnd(hub, "A2=", line.session_id)
     assert one_more.open(GROWER.id) == 429
     assert line.open(GROWER.id) == 200, "it is there already"
 
-    hub.database.transact(lambda connection: connection_store.remove(connection, "B7"))
+    hub.database.transact(lambda connection: connection_store.drop(connection, ["B7"]))
     assert one_more.open(GROWER.id) == 200
 
 
 def test_a_database_that_is_down_is_503_and_good_byes_are_left_to_the_sweep(
-    hub: Hub, line: Line, environment: pytest.MonkeyPatch, log: Log
+    hub: HubFunctions, line: ClientEnd, environment: pytest.MonkeyPatch, log: Log
 ) -> None:
     assert line.open(GROWER.id) == 200
     hub.database.close()
@@ -144,7 +146,7 @@ def test_a_database_that_is_down_is_503_and_good_byes_are_left_to_the_sweep(
     assert [said["forgotten"] for said in log.said("disconnected")] == [False]
 
 
-def test_a_good_bye_removes_the_row_and_may_come_twice(line: Line) -> None:
+def test_a_good_bye_removes_the_row_and_may_come_twice(line: ClientEnd) -> None:
     assert line.open(GROWER.id) == 200
     line.close()
     line.close()
@@ -154,7 +156,7 @@ def test_a_good_bye_removes_the_row_and_may_come_twice(line: Line) -> None:
 # Sessions that end
 
 
-def test_a_frame_of_an_ended_session_closes_the_connection(hub: Hub) -> None:
+def test_a_frame_of_an_ended_session_closes_the_connection(hub: HubFunctions) -> None:
     for dialect in ("signalr", "json"):
         line = hub.connect(GROWER)
         if dialect == "signalr":
@@ -172,7 +174,9 @@ def test_a_frame_of_an_ended_session_closes_the_connection(hub: Hub) -> None:
         assert line.is_closed
 
 
-def test_a_token_that_has_expired_or_a_blocked_user_speaks_no_more(hub: Hub, line: Line) -> None:
+def test_a_token_that_has_expired_or_a_blocked_user_speaks_no_more(
+    hub: HubFunctions, line: ClientEnd
+) -> None:
     assert line.open(GROWER.id, lifetime=timedelta(seconds=-1)) == 200
     assert line.send('{"protocol":"json","version":1}\x1e') == ""
     assert line.heard == ['{"error":"The session has ended."}\x1e']
@@ -190,7 +194,7 @@ def test_a_token_that_has_expired_or_a_blocked_user_speaks_no_more(hub: Hub, lin
 
 
 def test_a_logout_that_races_with_a_connection_refuses_it_or_finds_it(
-    hub: Hub, database_url: str
+    hub: HubFunctions, database_url: str
 ) -> None:
     for number in range(15):
         session_id = begin_session(hub.database, GROWER).session_id
@@ -215,7 +219,7 @@ def test_a_logout_that_races_with_a_connection_refuses_it_or_finds_it(
 
 
 def test_a_connection_waits_for_a_logout_and_a_logout_for_a_connection(
-    hub: Hub, line: Line, database_url: str
+    hub: HubFunctions, line: ClientEnd, database_url: str
 ) -> None:
     new = NewConnection(line.id, GROWER.id, line.session_id, in_an_hour())
     with (

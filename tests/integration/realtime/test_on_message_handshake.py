@@ -1,49 +1,63 @@
 """SignalR's handshake: what is answered when, and what is none."""
 
 from collections.abc import Iterator
+from datetime import timedelta
+from functools import partial
 
 import pytest
+from sqlalchemy import func
 
 from fieldgate.db.engine import Database
 from identity.signing_out import sign_out
+from realtime import connection_store
+from realtime.membership import HANDSHAKE_SECONDS
+from realtime.sweeping import sweep
 from tests.support.connections_api import Fault
 from tests.support.database import count_statements
+from tests.support.fan_out import Switchboard
 from tests.support.people import Person, register
 from tests.support.stream import Stream, new_event
-from tests.support.websocket import HANDSHAKE, Hub, Line, invocation, open_hub, records_of
+from tests.support.websocket import (
+    HANDSHAKE,
+    ClientEnd,
+    HubFunctions,
+    invocation,
+    open_hub,
+    records_of,
+)
 
 GROWER = Person("", None)
 PING = '{"type":6}\x1e'
 
 
 @pytest.fixture
-def hub(live_database: Database, environment: pytest.MonkeyPatch) -> Iterator[Hub]:
+def hub(live_database: Database, environment: pytest.MonkeyPatch) -> Iterator[HubFunctions]:
     register(live_database, GROWER)
     with open_hub(live_database, environment) as hub:
         yield hub
 
 
 @pytest.fixture
-def line(hub: Hub) -> Line:
+def line(hub: HubFunctions) -> ClientEnd:
     """A connection whose handshake is yet to come."""
     return hub.connect(GROWER)
 
 
 @pytest.fixture
-def app(line: Line) -> Line:
+def app(line: ClientEnd) -> ClientEnd:
     """A connection that is ready."""
     line.shake_hands()
     return line
 
 
-def is_refused_for_good(line: Line, sentence: str) -> bool:
+def is_refused_for_good(line: ClientEnd, sentence: str) -> bool:
     (last,) = records_of("".join(line.heard))
     assert last == {"type": 7, "allowReconnect": False, "error": last["error"]}
     assert sentence in last["error"]
     return line.is_closed
 
 
-def test_the_handshake_is_answered_before_anything_else_may_be_sent(line: Line) -> None:
+def test_the_handshake_is_answered_before_anything_else_may_be_sent(line: ClientEnd) -> None:
     (refetch,) = line.records(HANDSHAKE)
 
     assert line.heard == ["{}\x1e"]
@@ -56,11 +70,10 @@ def test_the_handshake_is_answered_before_anything_else_may_be_sent(line: Line) 
     assert row is not None
     assert row["dialect"] == "signalr"
     assert row["ready_at"] is not None
-    assert row["leased_until"] is None
 
 
 def test_a_connection_begins_where_the_stream_is_when_it_becomes_ready(
-    hub: Hub, line: Line
+    hub: HubFunctions, line: ClientEnd
 ) -> None:
     Stream(hub.database).append(new_event("all"), new_event("all"))
 
@@ -71,7 +84,7 @@ def test_a_connection_begins_where_the_stream_is_when_it_becomes_ready(
     assert (row["sent_offset"], row["wanted_offset"]) == (2, 2)
 
 
-def test_it_takes_four_round_trips_and_one_post(hub: Hub, line: Line) -> None:
+def test_it_takes_four_round_trips_and_one_post(hub: HubFunctions, line: ClientEnd) -> None:
     with count_statements(hub.database) as traffic:
         line.shake_hands()
 
@@ -80,7 +93,7 @@ def test_it_takes_four_round_trips_and_one_post(hub: Hub, line: Line) -> None:
     assert hub.api.asked == [("POST", line.id)]
 
 
-def test_what_comes_with_the_handshake_is_answered_after_it(line: Line) -> None:
+def test_what_comes_with_the_handshake_is_answered_after_it(line: ClientEnd) -> None:
     refetch, completion, pong = line.records(HANDSHAKE + invocation("GetConnectionId") + PING)
 
     assert line.heard == ["{}\x1e"]
@@ -89,7 +102,7 @@ def test_what_comes_with_the_handshake_is_answered_after_it(line: Line) -> None:
     assert pong == {"type": 6}
 
 
-def test_another_protocol_is_refused_with_a_sentence(hub: Hub, line: Line) -> None:
+def test_another_protocol_is_refused_with_a_sentence(hub: HubFunctions, line: ClientEnd) -> None:
     for handshake in ('{"protocol":"messagepack","version":1}', '{"protocol":"json","version":2}'):
         line = hub.connect(GROWER, line.session_id)
 
@@ -100,7 +113,7 @@ def test_another_protocol_is_refused_with_a_sentence(hub: Hub, line: Line) -> No
         assert line.is_closed
 
 
-def test_a_second_handshake_is_refused(hub: Hub, app: Line) -> None:
+def test_a_second_handshake_is_refused(hub: HubFunctions, app: ClientEnd) -> None:
     for second in (HANDSHAKE, PING + HANDSHAKE, HANDSHAKE + invocation("GetConnectionId")):
         line = hub.connect(GROWER, app.session_id)
         line.shake_hands()
@@ -112,7 +125,7 @@ def test_a_second_handshake_is_refused(hub: Hub, app: Line) -> None:
     assert is_refused_for_good(both, "handshake comes first, and once")
 
 
-def test_whatever_comes_before_the_handshake_is_refused(hub: Hub, line: Line) -> None:
+def test_whatever_comes_before_the_handshake_is_refused(hub: HubFunctions, line: ClientEnd) -> None:
     for record in (
         invocation("GetConnectionId"),
         invocation("Subscribe", "shipments", invocation_id=None),
@@ -125,13 +138,13 @@ def test_whatever_comes_before_the_handshake_is_refused(hub: Hub, line: Line) ->
         assert is_refused_for_good(line, "handshake comes first, and once")
 
 
-def test_a_ping_may_come_before_the_handshake(line: Line) -> None:
+def test_a_ping_may_come_before_the_handshake(line: ClientEnd) -> None:
     assert line.send(PING) == PING
     line.shake_hands()
 
 
 def test_what_a_client_sends_at_once_after_its_answer_is_not_too_early(
-    hub: Hub, line: Line
+    hub: HubFunctions, line: ClientEnd
 ) -> None:
     """The client has its answer before we know that it has, and another environment hears it."""
     said = []
@@ -142,12 +155,33 @@ def test_what_a_client_sends_at_once_after_its_answer_is_not_too_early(
     (meanwhile,) = said
     assert meanwhile is not None
     assert meanwhile["ready_at"] is None
-    assert meanwhile["leased_until"] is not None
+    assert meanwhile["handshake_at"] is not None
+
+
+def test_a_connection_whose_handshake_a_killed_run_had_begun_is_closed_by_the_sweep(
+    hub: HubFunctions, line: ClientEnd
+) -> None:
+    """Its client may have the answer, so calls are answered; of events it would never hear."""
+    begin = partial(connection_store.begin_handshake, connection_id=line.id)
+    assert hub.database.transact(begin)
+    board = Switchboard(hub.database, hub.api, Stream(hub.database))
+
+    assert line.call("GetConnectionId") == {"result": line.id}
+    board.change(line.id, connected_at=func.now() - timedelta(seconds=HANDSHAKE_SECONDS - 5))
+    sweep(hub.database, board.stream.ask_for)
+    board.close()
+    assert (board.stream.asked, hub.api.deleted) == ([], [])
+
+    board.change(line.id, connected_at=func.now() - timedelta(seconds=HANDSHAKE_SECONDS))
+    sweep(hub.database, board.stream.ask_for)
+    assert board.stream.asked == [("close", (line.id,))]
+    board.close()
+    assert line.is_closed
 
 
 @pytest.mark.parametrize("fault", [410, 429, 500, 403, "cut"])
 def test_a_handshake_whose_answer_is_not_taken_ends_the_connection(
-    hub: Hub, line: Line, fault: Fault
+    hub: HubFunctions, line: ClientEnd, fault: Fault
 ) -> None:
     faults = iter([fault])
     hub.api.choose_fault = lambda _method, _id: next(faults, None)
@@ -162,7 +196,7 @@ def test_a_handshake_whose_answer_is_not_taken_ends_the_connection(
 
 
 def test_a_session_that_ends_while_the_answer_is_on_its_way_ends_the_connection(
-    hub: Hub, line: Line
+    hub: HubFunctions, line: ClientEnd
 ) -> None:
     def log_out(_connection_id: str, _frame: bytes) -> None:
         hub.api.on_taken = lambda _id, _frame: None
@@ -178,7 +212,7 @@ def test_a_session_that_ends_while_the_answer_is_on_its_way_ends_the_connection(
 
 
 def test_an_answer_that_the_network_kept_ends_the_connection_in_time(
-    hub: Hub, line: Line, environment: pytest.MonkeyPatch
+    hub: HubFunctions, line: ClientEnd, environment: pytest.MonkeyPatch
 ) -> None:
     environment.setattr("realtime.connections_api.WAIT_SECONDS", 0.1)
     faults: Iterator[Fault] = iter(["hang"])
@@ -191,7 +225,7 @@ def test_an_answer_that_the_network_kept_ends_the_connection_in_time(
 
 
 def test_a_gateway_that_does_not_answer_at_all_gets_the_last_word_as_the_answer(
-    hub: Hub, line: Line
+    hub: HubFunctions, line: ClientEnd
 ) -> None:
     hub.api.choose_fault = lambda _method, _id: 500
 
@@ -204,7 +238,7 @@ def test_a_gateway_that_does_not_answer_at_all_gets_the_last_word_as_the_answer(
 
 
 def test_the_connection_to_the_gateway_is_kept_and_opened_again_when_it_was_dropped(
-    hub: Hub,
+    hub: HubFunctions,
 ) -> None:
     lines = [hub.connect(GROWER) for _ in range(4)]
     for line in lines[:2]:

@@ -13,25 +13,25 @@ from tests.support.database import count_statements
 from tests.support.people import Person, begin_session, register
 from tests.support.racing import race
 from tests.support.stream import Stream, new_event
-from tests.support.websocket import HANDSHAKE, Hub, Line, open_hub
+from tests.support.websocket import HANDSHAKE, ClientEnd, HubFunctions, open_hub
 
 GROWER = Person("", None)
 BOSS = Person("", None, phone="+254711000008", email=None, roles=("admin",))
 
 
 @pytest.fixture
-def hub(live_database: Database, environment: pytest.MonkeyPatch) -> Iterator[Hub]:
+def hub(live_database: Database, environment: pytest.MonkeyPatch) -> Iterator[HubFunctions]:
     register(live_database, GROWER)
     with open_hub(live_database, environment) as hub:
         yield hub
 
 
 @pytest.fixture
-def line(hub: Hub) -> Line:
+def line(hub: HubFunctions) -> ClientEnd:
     return hub.connect(GROWER)
 
 
-def test_the_first_request_makes_the_connection_ready(hub: Hub, line: Line) -> None:
+def test_the_first_request_makes_the_connection_ready(hub: HubFunctions, line: ClientEnd) -> None:
     Stream(hub.database).append(new_event("all"))
 
     assert line.ask("getConnectionId") == {"type": "connectionId", "connectionId": line.id}
@@ -43,7 +43,7 @@ def test_the_first_request_makes_the_connection_ready(hub: Hub, line: Line) -> N
     assert hub.api.asked == []
 
 
-def test_a_ping_does_not_and_costs_nothing(hub: Hub, line: Line) -> None:
+def test_a_ping_does_not_and_costs_nothing(hub: HubFunctions, line: ClientEnd) -> None:
     with count_statements(hub.database) as traffic:
         assert line.send('{"action":"ping"}') == '{"type":"pong"}'
         assert line.send('{"action": "ping"}') == '{"type":"pong"}'
@@ -56,7 +56,7 @@ def test_a_ping_does_not_and_costs_nothing(hub: Hub, line: Line) -> None:
 
 
 def test_two_requests_may_be_the_first_at_the_same_moment(
-    hub: Hub, line: Line, database_url: str
+    hub: HubFunctions, line: ClientEnd, database_url: str
 ) -> None:
     ready = partial(connection_store.make_ready, connection_id=line.id, dialect="json")
     found = race(database_url, [lambda database: database.transact(ready)] * 5)
@@ -65,7 +65,7 @@ def test_two_requests_may_be_the_first_at_the_same_moment(
     assert line.ask("subscribe", channel="lots")["channels"] == ["lots"]
 
 
-def test_channels_are_subscribed_to_by_one_or_many(line: Line) -> None:
+def test_channels_are_subscribed_to_by_one_or_many(line: ClientEnd) -> None:
     assert line.ask("subscribe", channels=["lots", "farms:1"], id=7) == {
         "type": "subscribed",
         "channels": ["farms:1", "lots"],
@@ -77,7 +77,9 @@ def test_channels_are_subscribed_to_by_one_or_many(line: Line) -> None:
     assert answer == {"type": "unsubscribed", "channels": ["farms:1", "shipments:123"]}
 
 
-def test_what_was_missed_is_replayed_as_far_as_one_may_see_it(hub: Hub, line: Line) -> None:
+def test_what_was_missed_is_replayed_as_far_as_one_may_see_it(
+    hub: HubFunctions, line: ClientEnd
+) -> None:
     stream = Stream(hub.database)
     stream.append(
         new_event("all"),
@@ -99,7 +101,7 @@ def test_what_was_missed_is_replayed_as_far_as_one_may_see_it(hub: Hub, line: Li
     assert (answer["recovered"], answer["events"]) == (False, [])
 
 
-def test_nobody_resumes_what_is_anothers(hub: Hub, line: Line) -> None:
+def test_nobody_resumes_what_is_anothers(hub: HubFunctions, line: ClientEnd) -> None:
     """Whatever a request says of who asks: it is the connection's own row that counts."""
     register(hub.database, BOSS)
     boss = hub.connect(BOSS)
@@ -123,7 +125,7 @@ def test_nobody_resumes_what_is_anothers(hub: Hub, line: Line) -> None:
 
 
 def test_what_cannot_be_done_is_an_error_with_a_code_and_the_connection_goes_on(
-    line: Line,
+    line: ClientEnd,
 ) -> None:
     for request, code in (
         ({"action": "subscribe"}, "VALIDATION_ERROR"),
@@ -154,7 +156,7 @@ def test_what_cannot_be_done_is_an_error_with_a_code_and_the_connection_goes_on(
     assert line.ask("unsubscribe", channel="none")["channels"] == []
 
 
-def test_signalr_on_a_plain_connection_ends_it(line: Line) -> None:
+def test_signalr_on_a_plain_connection_ends_it(line: ClientEnd) -> None:
     line.ask("getConnectionId")
 
     assert line.send(HANDSHAKE) == ""
@@ -163,8 +165,8 @@ def test_signalr_on_a_plain_connection_ends_it(line: Line) -> None:
     assert line.is_closed
 
 
-def test_a_connection_that_nobody_knows_is_closed(hub: Hub, line: Line) -> None:
-    unknown = Line(hub, "unknown=", uuid4())
+def test_a_connection_that_nobody_knows_is_closed(hub: HubFunctions, line: ClientEnd) -> None:
+    unknown = ClientEnd(hub, "unknown=", uuid4())
     hub.api.connect(unknown.id)
 
     assert unknown.send('{"action":"getConnectionId"}') == ""
@@ -175,7 +177,9 @@ def test_a_connection_that_nobody_knows_is_closed(hub: Hub, line: Line) -> None:
     assert unknown.is_closed
 
 
-def test_a_request_takes_one_round_trip_to_know_who_asks(hub: Hub, line: Line) -> None:
+def test_a_request_takes_one_round_trip_to_know_who_asks(
+    hub: HubFunctions, line: ClientEnd
+) -> None:
     line.ask("getConnectionId")
     for request, round_trips in (
         ({"action": "getConnectionId"}, 1),
@@ -187,7 +191,7 @@ def test_a_request_takes_one_round_trip_to_know_who_asks(hub: Hub, line: Line) -
         assert traffic.round_trips == round_trips
 
 
-def test_two_connections_of_one_session_are_apart(hub: Hub) -> None:
+def test_two_connections_of_one_session_are_apart(hub: HubFunctions) -> None:
     session_id = begin_session(hub.database, GROWER).session_id
     one, other = hub.connect(GROWER, session_id), hub.connect(GROWER, session_id)
 

@@ -11,33 +11,40 @@ from fieldgate.db.engine import Database
 from tests.support.database import count_statements
 from tests.support.people import Person, register
 from tests.support.stream import Stream, new_event
-from tests.support.websocket import HANDSHAKE, Hub, Line, invocation, open_hub, records_of
+from tests.support.websocket import (
+    HANDSHAKE,
+    ClientEnd,
+    HubFunctions,
+    invocation,
+    open_hub,
+    records_of,
+)
 
 GROWER = Person("", None)
 PING = '{"type":6}\x1e'
 
 
 @pytest.fixture
-def hub(live_database: Database, environment: pytest.MonkeyPatch) -> Iterator[Hub]:
+def hub(live_database: Database, environment: pytest.MonkeyPatch) -> Iterator[HubFunctions]:
     register(live_database, GROWER)
     with open_hub(live_database, environment) as hub:
         yield hub
 
 
 @pytest.fixture
-def line(hub: Hub) -> Line:
+def line(hub: HubFunctions) -> ClientEnd:
     """A connection whose handshake is yet to come."""
     return hub.connect(GROWER)
 
 
 @pytest.fixture
-def app(line: Line) -> Line:
+def app(line: ClientEnd) -> ClientEnd:
     """A connection that is ready."""
     line.shake_hands()
     return line
 
 
-def is_refused_for_good(line: Line, sentence: str) -> bool:
+def is_refused_for_good(line: ClientEnd, sentence: str) -> bool:
     (last,) = records_of("".join(line.heard))
     assert last == {"type": 7, "allowReconnect": False, "error": last["error"]}
     assert sentence in last["error"]
@@ -47,12 +54,12 @@ def is_refused_for_good(line: Line, sentence: str) -> bool:
 # Calls
 
 
-def test_the_connection_id_is_the_gateways(app: Line) -> None:
+def test_the_connection_id_is_the_gateways(app: ClientEnd) -> None:
     assert app.call("GetConnectionId") == {"result": app.id}
     assert app.call("getconnectionid") == {"result": app.id}
 
 
-def test_channels_are_subscribed_to_as_a_list_or_one_by_one(app: Line) -> None:
+def test_channels_are_subscribed_to_as_a_list_or_one_by_one(app: ClientEnd) -> None:
     assert app.call("Subscribe", ["shipments:123"]) == {"result": {"channels": ["shipments:123"]}}
     everything = {"result": {"channels": ["farms", "lots", "shipments:123"]}}
     assert app.call("Subscribe", "lots", "farms") == everything
@@ -62,7 +69,7 @@ def test_channels_are_subscribed_to_as_a_list_or_one_by_one(app: Line) -> None:
     assert app.call("unsubscribe", ["lots"]) == left
 
 
-def test_what_names_no_channel_is_refused(app: Line) -> None:
+def test_what_names_no_channel_is_refused(app: ClientEnd) -> None:
     cases: tuple[list[Any], ...] = (
         *([], [[]], [None], [1], [{}], ["", "x"], ["Shipments"], ["a b"], ["lots:"], ["a\n"]),
         *([["a"], ["b"]], [["a", None]], [["a", ["b"]]], ["a:" + "b" * 101], ["\ud800"]),
@@ -75,7 +82,7 @@ def test_what_names_no_channel_is_refused(app: Line) -> None:
 
 
 def test_a_channel_that_takes_a_permission_is_refused_and_the_whole_call_with_it(
-    app: Line,
+    app: ClientEnd,
 ) -> None:
     answer = app.call("Subscribe", ["shipments", "users:1"])
 
@@ -83,7 +90,7 @@ def test_a_channel_that_takes_a_permission_is_refused_and_the_whole_call_with_it
     assert app.call("Unsubscribe", "none") == {"result": {"channels": []}}
 
 
-def test_a_hundred_channels_and_not_one_more(app: Line) -> None:
+def test_a_hundred_channels_and_not_one_more(app: ClientEnd) -> None:
     names = [f"shipments:{number}" for number in range(101)]
 
     assert len(app.call("Subscribe", names[:60])["result"]["channels"]) == 60
@@ -93,7 +100,7 @@ def test_a_hundred_channels_and_not_one_more(app: Line) -> None:
     assert len(app.call("Subscribe", names[:1])["result"]["channels"]) == 100
 
 
-def test_what_was_missed_is_replayed(hub: Hub, app: Line) -> None:
+def test_what_was_missed_is_replayed(hub: HubFunctions, app: ClientEnd) -> None:
     stream = Stream(hub.database)
     stream.append(new_event("all"), new_event("channel:lots"), new_event(f"user:{uuid4()}"))
     epoch = str(stream.stream_row()["epoch"])
@@ -107,7 +114,7 @@ def test_what_was_missed_is_replayed(hub: Hub, app: Line) -> None:
     assert [event["offset"] for event in both[1]["result"]["events"]] == [1, 2]
 
 
-def test_more_than_fits_into_a_frame_is_told_by_pages(hub: Hub, app: Line) -> None:
+def test_more_than_fits_into_a_frame_is_told_by_pages(hub: HubFunctions, app: ClientEnd) -> None:
     stream = Stream(hub.database)
     stream.append(*[new_event("all", entity_id=f"{number:0100}") for number in range(150)])
     epoch = str(stream.stream_row()["epoch"])
@@ -122,7 +129,7 @@ def test_more_than_fits_into_a_frame_is_told_by_pages(hub: Hub, app: Line) -> No
     assert heard == list(range(1, 151))
 
 
-def test_what_is_no_position_is_refused(app: Line) -> None:
+def test_what_is_no_position_is_refused(app: ClientEnd) -> None:
     cases: tuple[list[Any], ...] = (
         *([], [None], ["x", 0], [1, 0], [None, -1], [None, "0"], [None, True], [None, 1.5]),
         *([None, 2**63], [None, None], [None, 0, 0], [[None, 0]], ["{" * 40, 0]),
@@ -131,25 +138,25 @@ def test_what_is_no_position_is_refused(app: Line) -> None:
         assert app.call("Resume", *arguments).keys() == {"error"}
 
 
-def test_an_unknown_method_is_refused_and_the_connection_goes_on(app: Line) -> None:
+def test_an_unknown_method_is_refused_and_the_connection_goes_on(app: ClientEnd) -> None:
     assert app.call("DropTables") == {"error": "Method does not exist."}
     assert app.call("GetConnectionId", "too much").keys() == {"error"}
     assert app.call("GetConnectionId") == {"result": app.id}
 
 
-def test_a_stream_is_refused(app: Line) -> None:
+def test_a_stream_is_refused(app: ClientEnd) -> None:
     frame = '{"type":4,"invocationId":"7","target":"GetConnectionId","arguments":[]}\x1e'
     (answer,) = app.records(frame)
     assert answer == {"type": 3, "invocationId": "7", "error": "Nothing is streamed here."}
 
 
-def test_without_an_invocation_id_nobody_waits_for_the_answer(app: Line) -> None:
+def test_without_an_invocation_id_nobody_waits_for_the_answer(app: ClientEnd) -> None:
     assert app.send(invocation("Subscribe", "lots", invocation_id=None)) == ""
     assert app.send(invocation("Nonsense", invocation_id=None)) == ""
     assert app.call("Unsubscribe", "none") == {"result": {"channels": ["lots"]}}
 
 
-def test_calls_of_a_frame_are_answered_in_order_and_pings_once(app: Line) -> None:
+def test_calls_of_a_frame_are_answered_in_order_and_pings_once(app: ClientEnd) -> None:
     frame = PING + "".join(
         invocation("GetConnectionId" if number % 2 else "Nonsense", invocation_id=str(number))
         + PING
@@ -163,7 +170,9 @@ def test_calls_of_a_frame_are_answered_in_order_and_pings_once(app: Line) -> Non
     assert all(("error" in answer) != ("result" in answer) for answer in answers)
 
 
-def test_answers_that_do_not_fit_into_one_frame_are_errors(hub: Hub, app: Line) -> None:
+def test_answers_that_do_not_fit_into_one_frame_are_errors(
+    hub: HubFunctions, app: ClientEnd
+) -> None:
     stream = Stream(hub.database)
     stream.append(*[new_event("all", entity_id=f"{number:0100}") for number in range(100)])
     epoch = str(stream.stream_row()["epoch"])
@@ -177,13 +186,13 @@ def test_answers_that_do_not_fit_into_one_frame_are_errors(hub: Hub, app: Line) 
     assert "Too much was asked in one frame" in answers[-1]["error"]
 
 
-def test_what_is_of_no_consequence_is_ignored(app: Line) -> None:
+def test_what_is_of_no_consequence_is_ignored(app: ClientEnd) -> None:
     for kind in (2, 3, 5, 8, 9, 0, -1, 1000):
         assert app.send(json.dumps({"type": kind, "invocationId": "1"}) + "\x1e") == ""
     assert app.call("GetConnectionId") == {"result": app.id}
 
 
-def test_a_client_that_says_good_bye_is_forgotten(hub: Hub, app: Line) -> None:
+def test_a_client_that_says_good_bye_is_forgotten(hub: HubFunctions, app: ClientEnd) -> None:
     assert app.send('{"type":7}\x1e') == ""
     assert app.row is None
     assert app.heard == []
@@ -193,9 +202,9 @@ def test_a_client_that_says_good_bye_is_forgotten(hub: Hub, app: Line) -> None:
 
 
 def test_a_frame_that_cannot_be_read_ends_the_connection_with_a_sentence(
-    hub: Hub, app: Line
+    hub: HubFunctions, app: ClientEnd
 ) -> None:
-    """What all can't be read: tests/unit/realtime/test_signalr_reading.py."""
+    """What all can't be read: tests/unit/realtime/test_signalr.py."""
     for frame, sentence in (
         (HANDSHAKE[:-1], "must end, with 0x1e, in the frame that it begins in"),
         (invocation("GetConnectionId")[:20], "must end, with 0x1e"),
@@ -209,22 +218,22 @@ def test_a_frame_that_cannot_be_read_ends_the_connection_with_a_sentence(
         assert is_refused_for_good(line, sentence)
 
 
-def test_noise_of_a_signalr_client_is_answered_in_its_dialect(app: Line) -> None:
+def test_noise_of_a_signalr_client_is_answered_in_its_dialect(app: ClientEnd) -> None:
     assert app.send("noise") == ""
     assert is_refused_for_good(app, "not JSON")
 
 
-def test_plain_json_on_a_signalr_connection_ends_it(app: Line) -> None:
+def test_plain_json_on_a_signalr_connection_ends_it(app: ClientEnd) -> None:
     assert app.send('{"action":"subscribe","channel":"lots"}') == ""
     assert app.is_closed
 
 
-def test_a_binary_frame_is_refused(app: Line) -> None:
+def test_a_binary_frame_is_refused(app: ClientEnd) -> None:
     assert app.send("eyJ0eXBlIjo2fR4=", is_binary=True) == ""
     assert is_refused_for_good(app, "no binary")
 
 
-def test_pings_cost_nothing(hub: Hub, app: Line) -> None:
+def test_pings_cost_nothing(hub: HubFunctions, app: ClientEnd) -> None:
     with count_statements(hub.database) as traffic:
         for frame in (PING, '{"type": 6}\x1e', '{ "type":6 }\x1e', PING * 3):
             assert app.send(frame) == PING

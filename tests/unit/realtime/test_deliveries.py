@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from realtime.audiences import Viewer
-from realtime.deliveries import MAX_FRAME_BYTES, Deliveries, Delivery
-from realtime.events import StreamEvent
-from realtime.fan_out_store import Dialect, Mailbox, Stretch
+from realtime.deliveries import Deliveries, Delivery
+from realtime.events import StreamEvent, Stretch
+from realtime.fan_out_store import Mailbox
+from realtime.frames import MAX_BYTES, Dialect
 from tests.support.fan_out import messages, offsets
 
 NOW = datetime(2026, 3, 10, 7, 8, 9, 654321, tzinfo=UTC)
@@ -165,9 +166,9 @@ def test_records_are_joined_into_frames_that_fit() -> None:
     delivery = deliveries(*events).of(mailbox())
 
     sizes = [len(frame.content) for frame in delivery.frames]
-    assert max(sizes) <= MAX_FRAME_BYTES
+    assert max(sizes) <= MAX_BYTES
     # No frame could have taken the first record of the next.
-    assert all(size > MAX_FRAME_BYTES - 300 for size in sizes[:-1])
+    assert all(size > MAX_BYTES - 300 for size in sizes[:-1])
     assert offsets(contents(delivery)) == list(range(1, 501))
     assert [offsets([frame.content])[-1] for frame in delivery.frames] == [
         frame.until for frame in delivery.frames
@@ -175,7 +176,7 @@ def test_records_are_joined_into_frames_that_fit() -> None:
 
 
 def test_a_record_that_fits_nowhere_has_a_frame_of_its_own() -> None:
-    events = [event(1), event(2, entity_id="x" * MAX_FRAME_BYTES), event(3)]
+    events = [event(1), event(2, entity_id="x" * MAX_BYTES), event(3)]
 
     assert [offsets([frame]) for frame in contents(deliveries(*events).of(mailbox()))] == [
         [1],

@@ -9,11 +9,12 @@ from itertools import chain, repeat
 
 import pytest
 
+from fieldgate import deadline
 from fieldgate.errors import Unavailable
 from fieldgate.sigv4 import Credentials
 from realtime import posting
 from realtime.posting import Line, Outcome, Poster, at_once
-from tests.support.connections_api import ConnectionsApi, Fault, run_connections_api
+from tests.support.connections_api import Fault, LoopbackApi, run_connections_api
 from tests.support.fan_out import CREDENTIALS, line_to, settings_for
 from tests.support.log import Log
 from tests.support.ports import free_port
@@ -23,7 +24,7 @@ FRAME = b'{"type":6}\x1e'
 
 
 @pytest.fixture
-def api() -> Iterator[ConnectionsApi]:
+def api() -> Iterator[LoopbackApi]:
     with run_connections_api() as api:
         api.connect(NAME)
         yield api
@@ -58,14 +59,14 @@ def failing(*faults: Fault) -> Callable[[str, str], Fault | None]:
     return lambda _method, _id: next(left)
 
 
-def test_a_frame_arrives_as_it_is_at_the_connection_that_is_named(api: ConnectionsApi) -> None:
+def test_a_frame_arrives_as_it_is_at_the_connection_that_is_named(api: LoopbackApi) -> None:
     assert do(api.endpoint, lambda poster: poster.post(NAME, FRAME)) == "delivered"
 
     assert api.frames == {NAME: [FRAME]}
     assert api.refusals == []
 
 
-def test_a_connection_that_is_deleted_is_gone(api: ConnectionsApi) -> None:
+def test_a_connection_that_is_deleted_is_gone(api: LoopbackApi) -> None:
     async def work(poster: Poster) -> list[Outcome]:
         return [
             await poster.delete(NAME, 1),
@@ -78,7 +79,7 @@ def test_a_connection_that_is_deleted_is_gone(api: ConnectionsApi) -> None:
 
 
 @pytest.mark.parametrize("fault", [429, 500, 502, 503, 504, "cut"])
-def test_what_may_do_another_time_is_passing(api: ConnectionsApi, fault: Fault) -> None:
+def test_what_may_do_another_time_is_passing(api: LoopbackApi, fault: Fault) -> None:
     api.choose_fault = failing(fault)
 
     assert do(api.endpoint, lambda poster: poster.post(NAME, FRAME)) == "passing"
@@ -86,9 +87,7 @@ def test_what_may_do_another_time_is_passing(api: ConnectionsApi, fault: Fault) 
 
 
 @pytest.mark.parametrize("fault", [400, 403, 413])
-def test_what_no_repeat_helps_is_refused_and_said(
-    api: ConnectionsApi, log: Log, fault: int
-) -> None:
+def test_what_no_repeat_helps_is_refused_and_said(api: LoopbackApi, log: Log, fault: int) -> None:
     api.choose_fault = failing(*repeat(fault, 2))
 
     assert do(api.endpoint, lambda poster: poster.post_again(NAME, FRAME, 1)) == "refused"
@@ -98,7 +97,7 @@ def test_what_no_repeat_helps_is_refused_and_said(
     assert len(api.asked) == 1
 
 
-def test_a_signature_of_somebody_else_is_refused(api: ConnectionsApi, log: Log) -> None:
+def test_a_signature_of_somebody_else_is_refused(api: LoopbackApi, log: Log) -> None:
     other = replace(CREDENTIALS, secret_key="another")
 
     assert do(api.endpoint, lambda poster: poster.post(NAME, FRAME), other) == "refused"
@@ -106,7 +105,7 @@ def test_a_signature_of_somebody_else_is_refused(api: ConnectionsApi, log: Log) 
 
 
 def test_who_does_not_answer_is_not_waited_for(
-    api: ConnectionsApi, monkeypatch: pytest.MonkeyPatch
+    api: LoopbackApi, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(posting, "POST_SECONDS", 0.1)
     api.choose_fault = failing("hang")
@@ -120,7 +119,7 @@ def test_where_nobody_listens_it_is_passing() -> None:
     assert do(endpoint, lambda poster: poster.post(NAME, FRAME)) == "passing"
 
 
-def test_it_is_tried_again_until_it_is_taken(api: ConnectionsApi) -> None:
+def test_it_is_tried_again_until_it_is_taken(api: LoopbackApi) -> None:
     api.choose_fault = failing(429, 503, "cut")
 
     assert do(api.endpoint, lambda poster: poster.post_again(NAME, FRAME, 5)) == "delivered"
@@ -128,13 +127,13 @@ def test_it_is_tried_again_until_it_is_taken(api: ConnectionsApi) -> None:
     assert len(api.asked) == 4
 
 
-def test_a_connection_that_goes_meanwhile_is_gone(api: ConnectionsApi) -> None:
+def test_a_connection_that_goes_meanwhile_is_gone(api: LoopbackApi) -> None:
     api.choose_fault = failing(429, 410)
 
     assert do(api.endpoint, lambda poster: poster.post_again(NAME, FRAME, 5)) == "gone"
 
 
-def test_it_is_not_tried_for_longer_than_told(api: ConnectionsApi) -> None:
+def test_it_is_not_tried_for_longer_than_told(api: LoopbackApi) -> None:
     api.choose_fault = lambda _method, _id: 503
     began = time.monotonic()
 
@@ -156,7 +155,7 @@ def test_a_sane_retry_after_is_heeded(said: str, seconds: float) -> None:
     assert posting._read("POST", 429, said, "") == posting.Answer("passing", seconds)
 
 
-def test_it_rests_for_as_long_as_the_answer_says(api: ConnectionsApi) -> None:
+def test_it_rests_for_as_long_as_the_answer_says(api: LoopbackApi) -> None:
     api.headers = {"Retry-After": "1"}
     api.choose_fault = failing(429)
     began = time.monotonic()
@@ -166,14 +165,14 @@ def test_it_rests_for_as_long_as_the_answer_says(api: ConnectionsApi) -> None:
     assert time.monotonic() - began >= 1
 
 
-def test_a_rest_that_would_be_too_long_is_not_begun(api: ConnectionsApi) -> None:
+def test_a_rest_that_would_be_too_long_is_not_begun(api: LoopbackApi) -> None:
     api.headers = {"Retry-After": "5"}
     api.choose_fault = failing(429)
 
     assert do(api.endpoint, lambda poster: poster.post_again(NAME, FRAME, 2)) == "passing"
 
 
-def test_a_few_connections_carry_all_requests(api: ConnectionsApi) -> None:
+def test_a_few_connections_carry_all_requests(api: LoopbackApi) -> None:
     names = [f"{number}=" for number in range(1000)]
     api.connect(*names)
     # So that answers are waited for, and as many as may are asked at once.
@@ -192,7 +191,7 @@ def test_a_few_connections_carry_all_requests(api: ConnectionsApi) -> None:
     assert api.accepted <= posting.AT_ONCE
 
 
-def test_few_requests_are_not_worth_many_connections(api: ConnectionsApi) -> None:
+def test_few_requests_are_not_worth_many_connections(api: LoopbackApi) -> None:
     done = []
 
     async def work() -> None:
@@ -221,14 +220,14 @@ def post_once(line: Line) -> Outcome:
     return by(line, lambda poster: poster.post(NAME, FRAME))
 
 
-def test_the_next_run_has_the_connections_of_the_last(api: ConnectionsApi) -> None:
+def test_the_next_run_has_the_connections_of_the_last(api: LoopbackApi) -> None:
     with closing(line_to(api.endpoint)) as line:
         assert [post_once(line) for _ in range(3)] == ["delivered"] * 3
 
     assert api.accepted == 1
 
 
-def test_who_hung_up_between_two_runs_is_not_posted_to(api: ConnectionsApi) -> None:
+def test_who_hung_up_between_two_runs_is_not_posted_to(api: LoopbackApi) -> None:
     with closing(line_to(api.endpoint)) as line:
         assert post_once(line) == "delivered"
         api.hang_up()
@@ -238,7 +237,7 @@ def test_who_hung_up_between_two_runs_is_not_posted_to(api: ConnectionsApi) -> N
 
 
 def test_what_was_kept_for_long_is_not_relied_on(
-    api: ConnectionsApi, monkeypatch: pytest.MonkeyPatch
+    api: LoopbackApi, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with closing(line_to(api.endpoint)) as line:
         post_once(line)
@@ -248,13 +247,28 @@ def test_what_was_kept_for_long_is_not_relied_on(
     assert api.accepted == 2
 
 
-def test_each_run_has_the_credentials_of_its_time(api: ConnectionsApi) -> None:
+def test_each_run_has_the_credentials_of_its_time(api: LoopbackApi) -> None:
     known = [replace(CREDENTIALS, secret_key="another"), CREDENTIALS]
     with closing(Line(settings_for(api.endpoint), known.pop)) as line:
         assert [post_once(line), post_once(line)] == ["delivered", "refused"]
 
 
-def test_a_run_that_fails_leaves_the_line_in_order(api: ConnectionsApi) -> None:
+def test_a_run_has_the_time_of_its_own_and_not_what_the_first_had(api: LoopbackApi) -> None:
+    left = []
+
+    async def look_at_the_clock(_: Poster) -> None:
+        left.append(deadline.seconds_left())
+
+    with closing(line_to(api.endpoint)) as line:
+        with deadline.within(0):
+            assert post_once(line) == "delivered"
+        with deadline.within(60):
+            line.run(look_at_the_clock)
+
+    assert 50 < left[0] <= 60
+
+
+def test_a_run_that_fails_leaves_the_line_in_order(api: LoopbackApi) -> None:
     async def fail(poster: Poster) -> None:
         raise Unavailable("down")
 

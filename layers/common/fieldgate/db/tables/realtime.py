@@ -61,6 +61,8 @@ realtime_connections = Table(
     Column("dialect", Text),  # as the first frame was; with `ready_at`
     Column("channels", ARRAY(Text), nullable=False, server_default=text("'{}'")),
     time_column("connected_at"),
+    # When a run took it upon itself to answer the handshake of a SignalR client.
+    Column("handshake_at", DateTime(timezone=True)),
     # Since when it may be sent something: a SignalR client takes nothing before the answer to its
     # handshake.
     Column("ready_at", DateTime(timezone=True)),

@@ -1,4 +1,4 @@
-"""What is read of SignalR's protocol, and what is no part of it."""
+"""What is read of SignalR's protocol, what is no part of it, and what is written."""
 
 import json
 import time
@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from realtime import signalr
-from realtime.frames import FrameRefused
-from realtime.signalr_reading import Close, Handshake, Ignored, Invocation, Ping, Record, read
+from realtime.frames import RECORD_SEPARATOR, FrameRefused
+from realtime.signalr import Close, Handshake, Ignored, Invocation, Ping, Record, read
 
 HANDSHAKE = '{"protocol":"json","version":1}\x1e'
 PING = '{"type":6}\x1e'
@@ -114,7 +114,7 @@ def test_what_is_written_is_read(calls: list[Invocation]) -> None:
             {"type": 1, "target": call.target, "arguments": call.arguments}
             | ({} if call.id is None else {"invocationId": call.id})
         )
-        + signalr.RECORD_SEPARATOR
+        + RECORD_SEPARATOR
         for call in calls
     )
     assert read(frame) == calls

@@ -1,0 +1,30 @@
+"""template.yaml, as it is written and as AWS would deploy it. Nobody changes what they get."""
+
+import json
+from typing import Any
+
+import pytest
+
+from local import template as sam
+from local.api_resources import expand_http_apis
+from local.expanded_template import expanded
+from local.template import Template
+
+
+@pytest.fixture(scope="session")
+def source() -> Template:
+    return sam.read_template()
+
+
+@pytest.fixture(scope="session")
+def deployed() -> Template:
+    return expanded()
+
+
+@pytest.fixture(scope="session")
+def resources(deployed: Template) -> dict[str, dict[str, Any]]:
+    """Everything in the expanded template, with the API's routes written out."""
+    written_out: Template = json.loads(json.dumps(deployed))
+    expand_http_apis(written_out)
+    resources: dict[str, dict[str, Any]] = written_out["Resources"]
+    return resources
