@@ -36,7 +36,7 @@ WITHOUT_EFFECT = {
     "AWS::ApiGatewayV2::Route": "RouteResponseSelectionExpression",
     "AWS::ApiGatewayV2::Stage": "AccessLogSettings DefaultRouteSettings Tags",
     "AWS::CloudWatch::Alarm": "AlarmActions AlarmDescription ComparisonOperator Dimensions "
-    "EvaluationPeriods MetricName Metrics Namespace Period Statistic Threshold TreatMissingData",
+    "EvaluationPeriods MetricName Namespace Period Statistic Threshold TreatMissingData",
     "AWS::IAM::ManagedPolicy": "Description PolicyDocument",
     "AWS::IAM::Role": "AssumeRolePolicyDocument ManagedPolicyArns Policies Tags",
     "AWS::Lambda::EventSourceMapping": "ScalingConfig",

@@ -11,6 +11,7 @@ the client had sent before is worked on first.
 """
 
 import asyncio
+import logging
 import sys
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import suppress
@@ -83,6 +84,8 @@ class WebSocketDoor:
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
         """Serve a connection until it ends."""
+        # It prints the subprotocols that a client offers, which may hold a token.
+        logging.getLogger("aiohttp.websocket").setLevel(logging.ERROR)
         front = web.WebSocketResponse(
             autoclose=False, compress=False, max_msg_size=_MOST_BYTES, decode_text=True
         )

@@ -38,7 +38,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """Give all end-to-end tests to one process: there is one stack, and some change it for all."""
     from xdist.scheduler import LoadScopeScheduling
 
-    class OneStack(LoadScopeScheduling):
+    class OneStack(LoadScopeScheduling):  # type: ignore[misc]
         def _split_scope(self, nodeid: str) -> str:
             return "tests/e2e" if nodeid.startswith("tests/e2e/") else nodeid
 

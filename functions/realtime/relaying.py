@@ -8,6 +8,7 @@ the queue was not asked for.
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from sqlalchemy import Connection
 
@@ -22,6 +23,7 @@ from realtime.fan_out_queue import Task
 from realtime.visibility import DELETED, UPDATED, Change
 
 BATCH = 1_000
+SMALL_BATCH = 50
 
 type AskFor = Callable[[Task, Sequence[str]], None]
 """Has the workers do something for connections; see `fan_out_queue.ask_for`."""
@@ -51,26 +53,33 @@ def relay(database: Database, ask_for: AskFor) -> int:
         Unavailable: the database or the queue is, or the time is up; what is done is done.
 
     """
-    lag, events = 0.0, 0
+    lag, events, size = 0.0, 0, BATCH
     try:
         while True:
-            batch = database.transact(dispatch)
+            try:
+                batch = database.transact(partial(dispatch, size=size))
+            except Unavailable:
+                # It may have been too much at once; else this fails as well.
+                if size <= SMALL_BATCH:
+                    raise
+                size = SMALL_BATCH
+                continue
             lag, events = max(lag, batch.seconds), events + batch.events
             if batch.owed:
                 ask_for("send", batch.owed)
             if batch.over:
                 ask_for("close", batch.over)
-            if batch.rows < BATCH:
+            if batch.rows < size:
                 return events
     finally:
         gauge("RelayLagSeconds", lag)
         gauge("EventsDispatched", events)
 
 
-def dispatch(connection: Connection) -> Batch:
-    """Move one batch: six round trips with the commit, three where there is nothing."""
+def dispatch(connection: Connection, size: int = BATCH) -> Batch:
+    """Move up to `size` rows: six round trips with the commit, three where there is nothing."""
     head = stream_store.lock(connection)
-    taken = stream_store.take(connection, BATCH)
+    taken = stream_store.take(connection, size)
     if not taken:
         return Batch()
     stream_store.mark_dispatched(connection, [row.outbox_id for row in taken])

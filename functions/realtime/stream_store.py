@@ -15,6 +15,8 @@ from sqlalchemy import (
     any_,
     bindparam,
     case,
+    column,
+    exists,
     func,
     select,
     text,
@@ -183,7 +185,11 @@ def connections_of(connection: Connection, session_ids: Collection[str]) -> list
 
 
 def _concerned(told: Collection[str]) -> ColumnElement[bool]:
-    """Say that a connection may be of one of the audiences, by one index for each kind of them."""
+    """Say that a connection may be of one of the audiences.
+
+    Users and roles are found by their indexes. Channels are looked for in each connection that has
+    some, hashed: comparing lists (&&) would take the product of all names, minutes in all.
+    """
     if EVERYBODY in told:
         return true()
     mine = realtime_connections
@@ -199,8 +205,11 @@ def _concerned(told: Collection[str]) -> ColumnElement[bool]:
         .join(user_roles, user_roles.c.user_id == mine.c.user_id)
         .where(user_roles.c.role == any_(bindparam("roles", roles, ARRAY(Text)))),
         select(mine.c.id).where(
-            text("channels <> '{}'"),
-            mine.c.channels.overlap(bindparam("channels", channels, ARRAY(Text))),
+            exists(
+                select(true())
+                .select_from(func.unnest(mine.c.channels).alias("name"))
+                .where(column("name") == any_(bindparam("channels", channels, ARRAY(Text))))
+            )
         ),
     ]
     asked = [query for query, names in zip(found, (users, roles, channels), strict=True) if names]

@@ -11,7 +11,7 @@ Where the functions' role is not the owner, it is granted:
     GRANT SELECT, UPDATE ON realtime_stream TO app;
     GRANT SELECT, INSERT, DELETE ON realtime_events TO app;
     GRANT SELECT, INSERT, UPDATE, DELETE ON realtime_connections TO app;
-    GRANT SELECT, INSERT ON realtime_broadcasts TO app;
+    GRANT SELECT, INSERT, DELETE ON realtime_broadcasts TO app;
 """
 
 from datetime import datetime
@@ -149,12 +149,6 @@ def _create_connections() -> None:
         _offset("wanted_offset"),
         sa.Column("leased_until", sa.DateTime(timezone=True)),
         sa.PrimaryKeyConstraint("id", name="pk_realtime_connections"),
-        sa.ForeignKeyConstraint(
-            ["user_id"],
-            ["users.id"],
-            name="fk_realtime_connections_user_id_users",
-            ondelete="CASCADE",
-        ),
         sa.CheckConstraint(
             "dialect IN ('signalr', 'json')", name="ck_realtime_connections_dialect"
         ),
@@ -166,13 +160,6 @@ def _create_connections() -> None:
     op.execute("ALTER TABLE realtime_connections SET (fillfactor = 50)")
     op.create_index("ix_realtime_connections_user_id", "realtime_connections", ["user_id"])
     op.create_index("ix_realtime_connections_session_id", "realtime_connections", ["session_id"])
-    op.create_index(
-        "ix_realtime_connections_channels",
-        "realtime_connections",
-        ["channels"],
-        postgresql_using="gin",
-        postgresql_where=sa.text("channels <> '{}'"),
-    )
 
 
 def _create_broadcasts() -> None:

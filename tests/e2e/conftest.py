@@ -103,10 +103,7 @@ class Stack:
 
     @contextmanager
     def without_database(self) -> Iterator[None]:
-        """Stop PostgreSQL, and start it again at the end, with the same data at the same port.
-
-        From then on it is a child of ours.
-        """
+        """Stop PostgreSQL; at the end start it again as it was, but as a child of ours."""
         data = self.settings.data / "postgres"
         lock = data / "postmaster.pid"
         pid, _, _, port, *_ = lock.read_text().splitlines()

@@ -1,5 +1,7 @@
 """What of all that is committed is announced, as what, and who is owed it."""
 
+from collections.abc import Sequence
+from contextlib import closing
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -7,10 +9,12 @@ from uuid import UUID
 import pytest
 from sqlalchemy import Connection, func, insert, text, update
 
-from fieldgate.db.engine import Database
+from fieldgate.db.engine import Database, DatabaseSettings
 from fieldgate.db.tables import media, roles, sessions, user_roles, users
+from fieldgate.db.url import parse_url
 from fieldgate.errors import Unavailable
-from realtime import relaying
+from realtime import relaying, stream_store
+from realtime.events import NewEvent
 from realtime.relaying import relay
 from tests.support.database import count_statements
 from tests.support.stream import Stream, new_event, new_media
@@ -262,6 +266,39 @@ def test_whom_nothing_concerned_for_long_has_missed_nothing(stream: Stream) -> N
     stream.broadcast(user_id)
     run(stream)
     assert stream.owed() == {"A": 1}
+
+
+def test_many_subscriptions_hold_up_nobody(stream: Stream, database_url: str) -> None:
+    """Each name compared with each other one, the relay would fail, and fail again."""
+    user_id = stream.add_user()
+    stream.connect_many(4_000, user_id)
+    follow = text("""
+        UPDATE realtime_connections SET channels = ARRAY(
+            SELECT 'lots:' || md5(realtime_connections.id || number)
+            FROM generate_series(1, 100) AS number)""")
+    stream.database.transact(lambda connection: connection.execute(follow))
+    many = [new_media(user_id) for _ in range(1_000)]
+    stream.database.transact(lambda connection: connection.execute(insert(media), many))
+    impatient = DatabaseSettings(database_statement_seconds=2)
+    with closing(Database(lambda: parse_url(database_url, "the test"), impatient)) as database:
+        assert relay(database, stream.ask_for) == 1_000
+
+
+def test_what_is_too_much_at_once_goes_in_small_parts(
+    stream: Stream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    user_id = stream.add_user()
+    for _ in range(60):
+        stream.broadcast(user_id)
+    append = stream_store.append
+
+    def append_few(connection: Connection, head: int, events: Sequence[NewEvent]) -> int:
+        if len(events) > 50:
+            raise Unavailable("The statement takes too long.")
+        return append(connection, head, events)
+
+    monkeypatch.setattr(stream_store, "append", append_few)
+    assert relay(stream.database, stream.ask_for) == 60
 
 
 # How it is done

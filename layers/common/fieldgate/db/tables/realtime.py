@@ -54,8 +54,8 @@ realtime_connections = Table(
     "realtime_connections",
     METADATA,
     Column("id", Text, primary_key=True),  # API Gateway's
-    Column("user_id", Uuid, ForeignKey("users.id", ondelete="CASCADE"), nullable=False),
-    # No foreign key: a session that is gone is one that its connections are closed for.
+    # No foreign keys: where a user or a session is gone, the connection is still to be closed.
+    Column("user_id", Uuid, nullable=False),
     Column("session_id", Uuid, nullable=False),
     Column("token_expires_at", DateTime(timezone=True), nullable=False),
     Column("dialect", Text),  # as the first frame was; with `ready_at`
@@ -75,12 +75,7 @@ realtime_connections = Table(
 )
 Index("ix_realtime_connections_user_id", realtime_connections.c.user_id)
 Index("ix_realtime_connections_session_id", realtime_connections.c.session_id)
-Index(
-    "ix_realtime_connections_channels",
-    realtime_connections.c.channels,
-    postgresql_using="gin",
-    postgresql_where=text("channels <> '{}'"),
-)
+
 
 # What somebody had announced: a domain table, so its change log tells who, and its outbox row goes
 # the way of every other.
