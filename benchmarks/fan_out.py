@@ -35,7 +35,7 @@ from fieldgate.db.migrate import migrate
 from fieldgate.db.url import parse_url
 from local.postgres import start_postgres
 from realtime import signalr
-from realtime.fan_out_queue import MOST_CONNECTIONS
+from realtime.fan_out_queue import MOST_CONNECTIONS, Work
 from realtime.fanning_out import send_owed
 from realtime.posting import AT_ONCE, Outcome, Poster, at_once
 from tests.support.connections_api import ACCESS_KEY, REGION, SECRET_KEY, TOKEN, LoopbackApi
@@ -137,7 +137,10 @@ def post_in_runs(endpoint: str, posts: int, runs: int) -> Figures:
 
         def send() -> None:
             for part in batched(names, MOST_CONNECTIONS, strict=False):
-                line.run(partial(send_owed, database, connections=part))
+                left = line.run(
+                    partial(send_owed, database, work=Work(task="send", connections=part))
+                )
+                assert not left
 
         for _ in range(runs):
             board.announce(new_event("all"))

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from fieldgate.errors import ValidationFailed
-from realtime import conversing, plain, signalr
+from realtime import conversing, dialects, plain, signalr
 from realtime.frames import MAX_BYTES
 from realtime.invocation_limits import spend
 from realtime.plain import Request
@@ -19,6 +19,9 @@ def answer(connection_id: str, request: Request) -> str:
     """Return what a request is answered with."""
     if request.action == "ping":
         return plain.answer("pong", request.id)
+    if dialects.known(connection_id) == "signalr":
+        # That is what would be found out, and can't always be.
+        return end(connection_id, signalr.close(ANOTHER_DIALECT, allow_reconnect=False))
     try:
         _check_action(request.action)
         with conversing.in_time():
@@ -36,7 +39,7 @@ def answer(connection_id: str, request: Request) -> str:
 
 def _check_action(action: str) -> None:
     if action not in {"subscribe", "unsubscribe", "resume", "getConnectionId"}:
-        raise ValidationFailed("There is no such action.")
+        raise ValidationFailed(f"There is no such action. There are {plain.ACTIONS}; case counts.")
 
 
 def _connected(connection_id: str) -> "Connected | None":
@@ -45,7 +48,8 @@ def _connected(connection_id: str) -> "Connected | None":
     if connected is None or connected.begun:
         return connected
     # Two requests may come as the first: then the other one was it.
-    return conversing.make_ready(connection_id, "json") or conversing.find(connection_id)
+    ready = conversing.make_ready(connection_id, "json")
+    return ready[0] if ready else conversing.find(connection_id)
 
 
 def _answer(connected: "Connected", request: Request) -> str:

@@ -13,12 +13,12 @@ from realtime import conversing, signalr, views
 from realtime.frames import MAX_BYTES, FrameRefused, check_size
 from realtime.invocation_limits import spend
 from realtime.signalr import Close, Handshake, Invocation, Ping, Record
-from realtime.speaking import end, forget, say
+from realtime.speaking import end, say
 
 if TYPE_CHECKING:
     from realtime.connection_store import Connected
+    from realtime.events import Position
 
-ENDED = "The session has ended."
 OUT_OF_TURN = "The handshake comes first, and once."
 # The most that a refusal takes, so that there is room for those of the calls to come.
 _REFUSAL_BYTES = 450
@@ -62,11 +62,11 @@ def _answer(connection_id: str, spoken: Sequence[Record]) -> str:
     try:
         spend(connection_id, max(1, len(calls)))
         if any(isinstance(record, Close) for record in spoken):
-            forget(connection_id)
-            return ""
+            # It goes by itself; one that only says so would be a connection nobody knows of.
+            return end(connection_id)
         if isinstance(spoken[0], Handshake):
-            connected = _shake_hands(connection_id, spoken[0])
-            refetch = signalr.invocation(*views.refetch(datetime.now(UTC)))
+            connected, position = _shake_hands(connection_id, spoken[0])
+            refetch = signalr.invocation(*views.refetch(position, datetime.now(UTC)))
         else:
             connected = _found(connection_id)
     except (RateLimited, Unavailable) as refusal:
@@ -77,17 +77,18 @@ def _answer(connection_id: str, spoken: Sequence[Record]) -> str:
 def _found(connection_id: str) -> "Connected":
     connected = conversing.find(connection_id)
     if connected is None:
-        raise _Ends(signalr.close(ENDED, allow_reconnect=True))
+        raise _Ends(signalr.close(signalr.ENDED, allow_reconnect=True))
     if not connected.begun or connected.dialect == "json":
         raise FrameRefused(OUT_OF_TURN)
     return connected
 
 
-def _shake_hands(connection_id: str, handshake: Handshake) -> "Connected":
+def _shake_hands(connection_id: str, handshake: Handshake) -> tuple["Connected", "Position"]:
     """Answer the handshake, then have events sent.
 
     A client takes nothing before that answer, and what a function returns is sent at some time
-    later than events may be. So this answer isn't returned, but sent from here.
+    later than events may be. So this answer isn't returned, but sent from here. Returns the
+    connection, and after which position events are sent to it.
     """
     if handshake.refusal:
         raise _Ends(signalr.failed_handshake(handshake.refusal))
@@ -97,19 +98,19 @@ def _shake_hands(connection_id: str, handshake: Handshake) -> "Connected":
     except Unavailable as error:
         raise _Ends(signalr.failed_handshake(error.message)) from error
     if not is_known:
-        raise _Ends(signalr.failed_handshake(ENDED))
+        raise _Ends(signalr.failed_handshake(signalr.ENDED))
     if not begun:
         raise FrameRefused(OUT_OF_TURN)
     try:
         say(connection_id, signalr.HANDSHAKE_ANSWER)
-        connected = conversing.make_ready(connection_id, "signalr")
+        ready = conversing.make_ready(connection_id, "signalr")
     except Exception as error:
         # Nothing would ever be sent to it.
         message = conversing.refusal(error, connection_id).message
         raise _Ends(signalr.close(message, allow_reconnect=True)) from error
-    if connected is None:
-        raise _Ends(signalr.close(ENDED, allow_reconnect=True))
-    return connected
+    if ready is None:
+        raise _Ends(signalr.close(signalr.ENDED, allow_reconnect=True))
+    return ready
 
 
 def _answer_calls(connected: "Connected", calls: list[Invocation], room: int) -> str:

@@ -25,6 +25,10 @@ EVERYBODY = "all"
 MAX_CHANNELS = 100
 TOO_MANY_CHANNELS = f"There may be {MAX_CHANNELS} channels at most."
 _CHANNEL = re.compile(r"[a-z][a-z0-9_-]{0,49}(?::[A-Za-z0-9_.-]{1,100})?", re.ASCII)
+_NO_CHANNEL = (
+    "A channel is named like shipments or shipments:123: the topic in lower case, up to 50"
+    " characters, then up to 100 of A-Z a-z 0-9 _ . and -."
+)
 
 # The permission that it takes to see what is told of a topic; of others whoever asks may. One's own
 # things are told without a subscription.
@@ -85,14 +89,14 @@ def check_may_follow(permissions: frozenset[str], channel_names: Iterable[str]) 
 def channel_name(name: Any) -> str:
     """Return what somebody says is a channel; raises ValueError, for them to read, if it isn't."""
     if not isinstance(name, str) or not _CHANNEL.fullmatch(name):
-        raise ValueError("A channel is named like shipments, or shipments:123.")
+        raise ValueError(_NO_CHANNEL)
     return name
 
 
 def channel_names(names: Any) -> list[str]:
     """Return what somebody says are channels, at least one, each once; raises as `channel_name`."""
     if not isinstance(names, list) or not names:
-        raise ValueError("Channels are a list of names.")
+        raise ValueError("Channels are a list of at least one name.")
     if len(names) > MAX_CHANNELS:
         raise ValueError(TOO_MANY_CHANNELS)
     return sorted(set(map(channel_name, names)))

@@ -6,9 +6,10 @@ from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Row, text
 
 from realtime.audiences import MAX_CHANNELS, Viewer
+from realtime.events import Position
 from realtime.frames import Dialect
 from realtime.membership import IS_GOOD, LIVING_SESSIONS
 
@@ -57,13 +58,13 @@ _BEGIN_HANDSHAKE = f"""
 
 # The stream stands still meanwhile: what is dispatched before isn't owed, what comes after is.
 _MAKE_READY = f"""
-    WITH stream AS (SELECT head FROM realtime_stream FOR SHARE)
+    WITH stream AS (SELECT epoch, head FROM realtime_stream FOR SHARE)
     UPDATE realtime_connections
     SET ready_at = now(), dialect = :dialect,
         sent_offset = stream.head, wanted_offset = stream.head
     FROM stream
     WHERE id = :id AND ready_at IS NULL AND {IS_GOOD}
-    RETURNING {_COLUMNS}"""  # noqa: S608 made of constants
+    RETURNING {_COLUMNS}, stream.epoch, stream.head"""  # noqa: S608 made of constants
 
 _FOLLOW = """
     UPDATE realtime_connections
@@ -130,7 +131,8 @@ def drop(connection: Connection, ids: Collection[str]) -> None:
 
 def find(connection: Connection, connection_id: str) -> Connected | None:
     """Return a connection; None when there is none, or when it has no right to be there."""
-    return _connected(connection, _FIND, {"id": connection_id})
+    row = connection.execute(text(_FIND), {"id": connection_id}).one_or_none()
+    return _connected(connection_id, row) if row else None
 
 
 def begin_handshake(connection: Connection, connection_id: str) -> bool:
@@ -138,12 +140,16 @@ def begin_handshake(connection: Connection, connection_id: str) -> bool:
     return connection.scalar(text(_BEGIN_HANDSHAKE), {"id": connection_id}) is not None
 
 
-def make_ready(connection: Connection, connection_id: str, dialect: Dialect) -> Connected | None:
-    """Let events be sent from now on; None when that was so already, or as `find`.
+def make_ready(
+    connection: Connection, connection_id: str, dialect: Dialect
+) -> tuple[Connected, Position] | None:
+    """Let events be sent from now on, which is after the position returned.
 
-    It waits until what is just being dispatched is.
+    It waits until what is just being dispatched is. None when it was ready already, or as `find`.
     """
-    return _connected(connection, _MAKE_READY, {"id": connection_id, "dialect": dialect})
+    values = {"id": connection_id, "dialect": dialect}
+    row = connection.execute(text(_MAKE_READY), values).one_or_none()
+    return (_connected(connection_id, row), Position(row.epoch, row.head)) if row else None
 
 
 def follow(connection: Connection, connection_id: str, names: list[str]) -> list[str] | None:
@@ -160,9 +166,6 @@ def unfollow(connection: Connection, connection_id: str, names: list[str]) -> li
     return channels or []
 
 
-def _connected(connection: Connection, statement: str, values: dict[str, Any]) -> Connected | None:
-    row = connection.execute(text(statement), values).one_or_none()
-    if row is None:
-        return None
+def _connected(connection_id: str, row: Row[Any]) -> Connected:
     viewer = Viewer(row.user_id, row.roles, frozenset(row.permissions), row.channels)
-    return Connected(values["id"], viewer, row.dialect, row.begun)
+    return Connected(connection_id, viewer, row.dialect, row.begun)

@@ -15,11 +15,12 @@ from uuid import UUID
 from fieldgate import deadline
 from fieldgate.errors import FieldgateError, ValidationFailed
 from fieldgate.observability import logger
-from realtime import audiences
+from realtime import audiences, dialects
 from realtime.events import MAX_OFFSET, PAGE
 
 if TYPE_CHECKING:
     from realtime.connection_store import Connected
+    from realtime.events import Position
     from realtime.frames import Dialect
 
 # What can't be answered within it is answered by saying so. The function's time-out is 15 s, of
@@ -57,7 +58,11 @@ def find(connection_id: str) -> "Connected | None":
     from fieldgate.db.engine import database
     from realtime import connection_store
 
-    return database().read(lambda connection: connection_store.find(connection, connection_id))
+    found = database().read(lambda connection: connection_store.find(connection, connection_id))
+    if found is not None and found.begun:
+        # Only SignalR's handshake comes before one is ready.
+        dialects.note(connection_id, found.dialect or "signalr")
+    return found
 
 
 def begin_handshake(connection_id: str) -> bool:
@@ -70,13 +75,18 @@ def begin_handshake(connection_id: str) -> bool:
     from fieldgate.db.engine import database
     from realtime import connection_store
 
-    return database().transact(
+    begun = database().transact(
         lambda connection: connection_store.begin_handshake(connection, connection_id)
     )
+    if begun:
+        dialects.note(connection_id, "signalr")
+    return begun
 
 
-def make_ready(connection_id: str, dialect: "Dialect") -> "Connected | None":
+def make_ready(connection_id: str, dialect: "Dialect") -> "tuple[Connected, Position] | None":
     """Have events sent to the connection from now on; None when they were before, or as `find`.
+
+    Returns the connection, and after which position that is.
 
     Raises:
         Unavailable: the database is, or was when it was to be saved.
@@ -85,9 +95,12 @@ def make_ready(connection_id: str, dialect: "Dialect") -> "Connected | None":
     from fieldgate.db.engine import database
     from realtime import connection_store
 
-    return database().transact(
+    ready = database().transact(
         lambda connection: connection_store.make_ready(connection, connection_id, dialect)
     )
+    if ready is not None:
+        dialects.note(connection_id, dialect)
+    return ready
 
 
 def subscribe(connected: "Connected", names: Any) -> "Connected":

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from realtime import signalr, views
-from realtime.events import StreamEvent, Stretch
+from realtime.events import Position, StreamEvent, Stretch
 from realtime.fan_out_store import Mailbox
 from realtime.frames import MAX_BYTES, Dialect
 
@@ -81,7 +81,9 @@ class Deliveries:
 
     def _refetch(self, dialect: Dialect, offset: int) -> bytes:
         if dialect == "signalr":
-            return signalr.invocation(*views.refetch(self.now)).encode()
+            return signalr.invocation(
+                *views.refetch(Position(self.stretch.epoch, offset), self.now)
+            ).encode()
         message = {
             "type": views.REFETCH,
             "epoch": str(self.stretch.epoch),

@@ -1,7 +1,11 @@
-"""Woken by the queue of what is due: posts to connections what they are owed, or closes them."""
+"""Woken by the queue of what is due: posts to connections what they are owed, or closes them.
+
+Those whom that fails with get a message of their own, so that nobody waits for them.
+"""
 
 from typing import Any
 
+from fieldgate import deadline
 from fieldgate.config import load, once
 from fieldgate.credentials import role_credentials
 from fieldgate.db.engine import database
@@ -10,7 +14,7 @@ from fieldgate.queues import consume
 from realtime import fan_out_queue
 from realtime.closing import close
 from realtime.endpoint import RealtimeSettings
-from realtime.fanning_out import send_owed
+from realtime.fanning_out import RELEASE_SECONDS, send_owed
 from realtime.posting import Line
 
 
@@ -21,8 +25,12 @@ def handler(event: dict[str, Any], context: object) -> dict[str, list[dict[str, 
 
 def _fan_out(message: str) -> None:
     work = fan_out_queue.read(message)
+    queue_url = fan_out_queue.fan_out_queue_url()
     do = close if work.task == "close" else send_owed
-    line().run(lambda poster: do(database(), poster, work.connections))
+    left = line().run(lambda poster: do(database(), poster, work))
+    with deadline.within(RELEASE_SECONDS):
+        for rest in left:
+            fan_out_queue.ask_for(rest.task, rest.connections, queue_url, tries=rest.tries)
 
 
 @once

@@ -1,8 +1,8 @@
 """What the workers that speak to connections are asked for: to send what is due, or to close."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import batched
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -13,8 +13,11 @@ from fieldgate.queues import PoisonMessage
 
 # Of one message, and so of one run of a worker.
 MOST_CONNECTIONS = 500
+# After pauses of 1 s, 2 s, up to 32 s: who takes nothing for a minute is not going to.
+LAST_TRY = 6
 
 type Task = Literal["send", "close"]
+type ConnectionId = Annotated[str, Field(pattern=r"^[!-~]{1,128}$")]
 
 
 class FanOutQueueSettings(Settings):
@@ -24,12 +27,16 @@ class FanOutQueueSettings(Settings):
 
 
 class Work(BaseModel):
-    """The body of a message. What there is to send stands with the connections in the database."""
+    """The body of a message. What there is to send stands with the connections in the database.
+
+    `tries` went before, since these connections last took something.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     task: Task
-    connections: tuple[str, ...] = Field(min_length=1, max_length=MOST_CONNECTIONS)
+    connections: tuple[ConnectionId, ...] = Field(min_length=1, max_length=MOST_CONNECTIONS)
+    tries: int = Field(default=0, ge=0, le=LAST_TRY)
 
 
 def fan_out_queue_url() -> str:
@@ -37,20 +44,32 @@ def fan_out_queue_url() -> str:
     return load(FanOutQueueSettings).fan_out_queue_url
 
 
-def ask_for(task: Task, connections: Sequence[str], queue_url: str) -> None:
+def ask_for(task: Task, connections: Sequence[str], queue_url: str, *, tries: int = 0) -> None:
     """Have a task done for all of `connections`: asked twice, it is done once.
+
+    After some `tries` it is done after a pause.
 
     Raises:
         Unavailable: the queue didn't take all of it; what it took will be done.
 
     """
+    pause = 1 << (tries - 1) if tries else 0
     bodies = [
-        Work(task=task, connections=part).model_dump_json()
+        Work(task=task, connections=part, tries=tries).model_dump_json(exclude_defaults=True)
         for part in batched(connections, MOST_CONNECTIONS, strict=False)
     ]
     for part in batched(bodies, queues.BATCH, strict=False):
-        if queues.send_batch(queue_url, part) < len(part):
+        if queues.send_batch(queue_url, part, delay_seconds=pause) < len(part):
             raise Unavailable(queues.SENTENCE)
+
+
+def again(task: Task, tries: Mapping[str, int]) -> list[Work]:
+    """Return what is to be asked for connections that had so many tries, but for the last."""
+    return [
+        Work(task=task, connections=tuple(name for name in tries if tries[name] == had), tries=had)
+        for had in sorted(set(tries.values()))
+        if had <= LAST_TRY
+    ]
 
 
 def read(body: str) -> Work:

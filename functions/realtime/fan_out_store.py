@@ -19,6 +19,8 @@ from realtime.membership import IS_DUE, IS_GOOD, IS_OVER, IS_SOMEBODYS
 LEASE = timedelta(seconds=30)
 # A run that is well has released what it leased so long ago, or will fail itself.
 SOON = timedelta(seconds=8)
+# Until the handshake of a WebSocket is done, API Gateway says of it that it is gone.
+OPENING = timedelta(seconds=30)
 
 type Reason = Literal["session_ended", "token_expired", "not_ready"]
 
@@ -61,7 +63,8 @@ _RELEASE = text("""
 _TO_CLOSE = text(f"""
     SELECT id, dialect,
         CASE WHEN NOT {IS_SOMEBODYS} THEN 'session_ended'
-            WHEN token_expires_at <= now() THEN 'token_expired' ELSE 'not_ready' END AS reason
+            WHEN token_expires_at <= now() THEN 'token_expired' ELSE 'not_ready' END AS reason,
+        ready_at IS NULL AND connected_at > now() - CAST(:opening AS interval) AS may_be_opening
     FROM realtime_connections
     WHERE id = ANY ({_IDS}) AND {IS_OVER}
     ORDER BY id""")  # noqa: S608 made of constants
@@ -88,11 +91,15 @@ class Claim:
 
 @dataclass(frozen=True)
 class Closing:
-    """A connection that is to be closed; without a `dialect` it has said nothing yet."""
+    """A connection that is to be closed; without a `dialect` it has said nothing yet.
+
+    While it `may_be_opening`, API Gateway's word that it is gone is not to be believed.
+    """
 
     id: str
     dialect: Dialect | None
     reason: Reason
+    may_be_opening: bool
 
 
 def claim(connection: Connection, ids: Collection[str]) -> Claim | None:
@@ -127,7 +134,7 @@ def release(connection: Connection, claimed: Claim, sent: dict[str, int]) -> set
 
 def find_closing(connection: Connection, ids: Collection[str]) -> list[Closing]:
     """Return which of these connections are to be closed, whatever whoever asked believed."""
-    rows = connection.execute(_TO_CLOSE, {"ids": _json(ids)})
+    rows = connection.execute(_TO_CLOSE, {"ids": _json(ids), "opening": OPENING})
     return [Closing(**row) for row in rows.mappings()]
 
 

@@ -15,8 +15,8 @@ MAX_ID_BYTES = 100
 
 RECORD_SEPARATOR = "\x1e"
 
-# How a record begins whose end, and the separator, didn't come in this frame.
-_SIGNALR_BEGINNING = re.compile(r'\s*\{\s*"(?:type|protocol|version|target|invocationId)"\s*:')
+# A record whose end, and the separator, didn't come in this frame. Numbers are SignalR's types.
+_UNFINISHED = re.compile(r'\s*\{.*"(?:protocol"\s*:|type"\s*:\s*[0-9])', re.DOTALL)
 
 
 class FrameRefused(Exception):
@@ -30,10 +30,10 @@ class FrameRefused(Exception):
 
 
 def is_signalr(body: str) -> bool:
-    """Say whether a frame can only be meant as SignalR's, whole or not."""
+    """Say whether a frame is meant as SignalR's, whole or not, as far as it tells by itself."""
     if RECORD_SEPARATOR in body:
-        return True
-    return _SIGNALR_BEGINNING.match(body) is not None and '"action"' not in body
+        return not _is_ended_request(body)
+    return '"action"' not in body and _UNFINISHED.match(body[:MAX_BYTES]) is not None
 
 
 def check_size(body: str) -> None:
@@ -64,6 +64,19 @@ def read_object(text: str) -> dict[str, Any]:
         raise FrameRefused("That is no JSON object.")
     _check_depth(content)
     return content
+
+
+def _is_ended_request(body: str) -> bool:
+    """Say whether it is a request of plain JSON, with a separator after it."""
+    text = body.rstrip()  # of separators as well
+    if '"action"' not in text or RECORD_SEPARATOR in text or len(text) > MAX_BYTES:
+        return False
+    try:
+        content = read_object(text)
+    except FrameRefused:
+        return False
+    is_record = "protocol" in content or type(content.get("type")) is int
+    return isinstance(content.get("action"), str) and not is_record
 
 
 _TOO_DEEP = f"JSON may be nested {MAX_DEPTH} deep at most."

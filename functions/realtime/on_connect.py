@@ -17,6 +17,8 @@ CONNECT_SECONDS = 5
 # come back.
 STATUS = {"added": 200, "refused": 403, "too_many": 429}
 
+REASONS = {"refused": "no living session", "too_many": "too many connections"}
+
 
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     connection_id = event["requestContext"]["connectionId"]
@@ -27,7 +29,11 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     except FieldgateError as error:
         logger().warning("not connected", exc_info=True, extra={"connection_id": connection_id})
         return {"statusCode": error.status}
-    logger().info("connected", extra={"connection_id": connection_id, "outcome": outcome})
+    if outcome == "added":
+        logger().info("connected", extra={"connection_id": connection_id})
+    else:
+        extra = {"connection_id": connection_id, "reason": REASONS[outcome]}
+        logger().warning("refused", extra=extra)
     return {"statusCode": STATUS[outcome]}
 
 

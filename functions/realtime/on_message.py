@@ -35,7 +35,7 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
             answer = answering.answer(connection_id, body, is_binary=is_binary)
     except Exception:  # noqa: BLE001 the gateway would answer in our place
         logger().exception("frame not answered", extra={"connection_id": connection_id})
-        answer = answering.failed(body)
+        answer = answering.failed(connection_id, body)
     return {"statusCode": 200, "body": answer} if answer else {"statusCode": 200}
 
 

@@ -10,6 +10,9 @@ from typing import Any
 
 from realtime.frames import FrameRefused, is_short, read_object
 
+ACTIONS = "subscribe, unsubscribe, resume, ping and getConnectionId"
+NO_ACTION = "A request needs an action: subscribe, unsubscribe, resume, ping or getConnectionId."
+
 # JavaScript counts no further.
 _MAX_ID = 2**53
 
@@ -33,7 +36,7 @@ def read(body: str) -> Request:
     content = read_object(body)
     action, request_id = content.get("action"), content.get("id")
     if not isinstance(action, str):
-        raise FrameRefused("A request needs an action.")
+        raise FrameRefused(NO_ACTION)
     if request_id is not None and not _is_id(request_id):
         raise FrameRefused("An id is a number, or a text of 100 characters at most.")
     return Request(action, request_id, content)

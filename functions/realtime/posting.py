@@ -1,5 +1,7 @@
 """Frames to connections, hundreds at once: POST and DELETE of API Gateway's @connections.
 
+Each is tried once: whoever waits here has others wait, so another try is left to the queue.
+
 (docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-how-to-call-websocket-api-connections.html)
 boto3's client does the same for six times the processor's time (benchmarks/fan_out.py).
 """
@@ -9,7 +11,6 @@ import math
 import time
 from collections.abc import Awaitable, Callable, Collection
 from contextvars import copy_context
-from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Literal
 
@@ -19,11 +20,11 @@ from realtime.endpoint import RealtimeSettings, signed_request
 
 if TYPE_CHECKING:
     from aiohttp import ClientSession
-    from tenacity import RetryCallState
 
 type Outcome = Literal["delivered", "gone", "passing", "refused"]
-"""`gone`: there is no such connection any more. `passing`: another try may do. `refused`: none will
-until somebody repairs something: a permission, a setting.
+"""`gone`: there is no such connection any more. `passing`: another try may do, later; so it is when
+all is throttled, and also when one client doesn't read. `refused`: none will until somebody repairs
+something: a permission, a setting.
 """
 
 # Requests at once, each over a connection that is kept for the next.
@@ -34,18 +35,6 @@ REQUESTS_EACH = 4
 IDLE_SECONDS = 20
 CONNECT_SECONDS = 2
 POST_SECONDS = 5
-# What a server may ask us to wait; more, and somebody else had better try.
-LONGEST_RETRY_AFTER_SECONDS = 5
-FIRST_PAUSE_SECONDS = 0.2
-LONGEST_PAUSE_SECONDS = 3
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What came of one try; `retry_after` are the seconds that the server asked for, or zero."""
-
-    outcome: Outcome
-    retry_after: float = 0
 
 
 class Poster:
@@ -59,47 +48,14 @@ class Poster:
         self._credentials = credentials
 
     async def post(self, connection_id: str, frame: bytes) -> Outcome:
-        """Send a frame, in one try; `delivered` is what API Gateway took."""
-        return (await self._request("POST", connection_id, frame)).outcome
+        """Send a frame; `delivered` is what API Gateway took."""
+        return await self._request("POST", connection_id, frame)
 
-    async def post_again(self, connection_id: str, frame: bytes, seconds: float) -> Outcome:
-        """Send a frame in a few tries, with growing pauses, none begun after `seconds`."""
-        return await self._again("POST", connection_id, frame, seconds)
+    async def delete(self, connection_id: str) -> Outcome:
+        """End a connection; `delivered` when it was there till now."""
+        return await self._request("DELETE", connection_id, b"")
 
-    async def delete(self, connection_id: str, seconds: float) -> Outcome:
-        """End a connection, in tries as `post_again`; `delivered` when it was there till now."""
-        return await self._again("DELETE", connection_id, b"", seconds)
-
-    async def _again(
-        self, method: str, connection_id: str, frame: bytes, seconds: float
-    ) -> Outcome:
-        from tenacity import (
-            AsyncRetrying,
-            retry_if_result,
-            stop_before_delay,
-            wait_exponential,
-            wait_random,
-        )
-
-        growing = wait_exponential(multiplier=FIRST_PAUSE_SECONDS, max=LONGEST_PAUSE_SECONDS)
-        # Whoever was throttled at once is not to come back at once.
-        spread = growing + wait_random(0, FIRST_PAUSE_SECONDS)
-
-        def answer_of(state: "RetryCallState") -> Answer:
-            assert state.outcome is not None
-            answer: Answer = state.outcome.result()
-            return answer
-
-        answer: Answer = await AsyncRetrying(
-            retry=retry_if_result(lambda answer: answer.outcome == "passing"),
-            wait=lambda state: max(spread(state), answer_of(state).retry_after),
-            stop=stop_before_delay(seconds),
-            retry_error_callback=answer_of,
-            sleep=asyncio.sleep,
-        )(self._request, method, connection_id, frame)
-        return answer.outcome
-
-    async def _request(self, method: str, connection_id: str, frame: bytes) -> Answer:
+    async def _request(self, method: str, connection_id: str, frame: bytes) -> Outcome:
         from aiohttp import ClientError
         from yarl import URL
 
@@ -116,13 +72,13 @@ class Poster:
                 allow_redirects=False,
             ) as response:
                 if response.status < HTTPStatus.MULTIPLE_CHOICES:
-                    return Answer("delivered")
+                    return "delivered"
                 said = (await response.content.read(500)).decode(errors="replace")
                 await response.read()
-                return _read(method, response.status, response.headers.get("Retry-After"), said)
+                return _read(method, response.status, said)
         except (ClientError, OSError, TimeoutError):
             # Cut, refused or too slow; that it wasn't taken is not sure.
-            return Answer("passing")
+            return "passing"
 
 
 class Line:
@@ -138,17 +94,17 @@ class Line:
         self._session: ClientSession | None = None
         self._last_used = 0.0
 
-    def run(self, work: Callable[[Poster], Awaitable[None]]) -> None:
-        """Do `work` in the loop that the connections are of."""
+    def run[T](self, work: Callable[[Poster], Awaitable[T]]) -> T:
+        """Do `work` in the loop that the connections are of; return what it does."""
         # By itself it would go on in the context of the first run, whose deadline is long over.
-        self._runner.run(self._run(work), context=copy_context())
+        return self._runner.run(self._run(work), context=copy_context())
 
     def close(self) -> None:
         if self._session is not None:
             self._runner.run(self._session.close())
         self._runner.close()
 
-    async def _run(self, work: Callable[[Poster], Awaitable[None]]) -> None:
+    async def _run[T](self, work: Callable[[Poster], Awaitable[T]]) -> T:
         # The loop stood still since the last run: in a turn it asks who hung up meanwhile, and in
         # another hears of it.
         for _ in range(2):
@@ -159,7 +115,7 @@ class Line:
             self._session = None
         self._session = self._session or _open_session()
         try:
-            await work(Poster(self._session, self._settings, self._credentials()))
+            return await work(Poster(self._session, self._settings, self._credentials()))
         finally:
             self._last_used = time.time()
 
@@ -175,15 +131,11 @@ def _open_session() -> "ClientSession":
     )
 
 
-async def at_once[T](
-    items: Collection[T], work: Callable[[T], Awaitable[None]], *, workers: int | None = None
-) -> None:
-    """Do `work` for each of `items`: `workers` at once, or as many as is worth it.
+async def at_once[T](items: Collection[T], work: Callable[[T], Awaitable[None]]) -> None:
+    """Do `work` for each of `items`, for as many at once as is worth it.
 
     What an item raises ends the others' work where it is.
     """
-    if workers is None:
-        workers = min(AT_ONCE, math.ceil(len(items) / REQUESTS_EACH))
     waiting = iter(items)
 
     async def do_some() -> None:
@@ -191,24 +143,16 @@ async def at_once[T](
             await work(item)
 
     async with asyncio.TaskGroup() as group:
-        for _ in range(workers):
+        for _ in range(min(AT_ONCE, math.ceil(len(items) / REQUESTS_EACH))):
             group.create_task(do_some())
 
 
-def _read(method: str, status: int, retry_after: str | None, said: str) -> Answer:
+def _read(method: str, status: int, said: str) -> Outcome:
     if status == HTTPStatus.GONE:
-        return Answer("gone")
+        return "gone"
     if status == HTTPStatus.TOO_MANY_REQUESTS or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        return Answer("passing", _seconds(retry_after))
+        return "passing"
     logger().error(
         "connection not spoken to", extra={"method": method, "status": status, "said": said}
     )
-    return Answer("refused")
-
-
-def _seconds(retry_after: str | None) -> float:
-    """Return what the header says; zero when it is a date, or more than we would wait."""
-    if retry_after is None or not (retry_after.isascii() and retry_after.isdigit()):
-        return 0
-    seconds = int(retry_after[:6])
-    return seconds if seconds <= LONGEST_RETRY_AFTER_SECONDS else 0
+    return "refused"

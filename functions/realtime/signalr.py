@@ -15,6 +15,11 @@ PROTOCOL, VERSION = "json", 1
 # Of one frame. Each is answered, if only by a refusal, and all answers are to fit into one frame.
 MAX_RECORDS = 32
 
+UNFINISHED = "A record must end, with 0x1e, in the frame that it begins in; this one doesn't."
+NO_TYPE = "A record needs a type."
+# After it a client may come back, with another token.
+ENDED = "The session has ended."
+
 PING = '{"type":6}' + RECORD_SEPARATOR
 HANDSHAKE_ANSWER = "{}" + RECORD_SEPARATOR
 
@@ -63,9 +68,7 @@ def read(body: str) -> list[Record]:
     """
     *texts, rest = body.split(RECORD_SEPARATOR)
     if rest:
-        raise FrameRefused(
-            "A record must end, with 0x1e, in the frame that it begins in; this one doesn't."
-        )
+        raise FrameRefused(UNFINISHED)
     if len(texts) > MAX_RECORDS:
         raise FrameRefused(f"A frame may hold {MAX_RECORDS} records at most.")
     return [_record_of(read_object(text)) for text in texts]
@@ -101,7 +104,7 @@ def _record_of(content: dict[str, Any]) -> Record:
     if kind is None and "protocol" in content:
         return Handshake(_handshake_refusal(content))
     if type(kind) is not int:
-        raise FrameRefused("A record needs a type.")
+        raise FrameRefused(NO_TYPE)
     match kind:
         case 1 | 4:  # 4 asks for a stream
             return _invocation_of(content, streams=kind == 4)

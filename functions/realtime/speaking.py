@@ -15,8 +15,8 @@ def say(connection_id: str, frame: str) -> None:
     connections_api().post(connection_id, frame)
 
 
-def end(connection_id: str, last_frame: str) -> str:
-    """Send a last frame, close the connection and forget it.
+def end(connection_id: str, last_frame: str = "") -> str:
+    """Send a last frame, if there is one, close the connection and forget it.
 
     A row that stays, because something is down, is found by the sweep.
 
@@ -29,7 +29,7 @@ def end(connection_id: str, last_frame: str) -> str:
     left = ""
     with deadline.within(END_SECONDS):
         try:
-            left = _left(connection_id, last_frame)
+            left = _left(connection_id, last_frame) if last_frame else ""
             connections_api().close(connection_id)
         except ConnectionGone:
             pass

@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import Connection, any_, delete, func, select, text
 
 from fieldgate.db.tables.change_log import outbox
-from fieldgate.db.tables.realtime import realtime_connections
+from fieldgate.db.tables.realtime import realtime_broadcasts, realtime_connections
 from realtime.membership import IS_DUE, IS_OVER
 
 # API Gateway keeps no connection for longer than two hours.
@@ -14,7 +14,7 @@ LONGEST_LIFE = timedelta(hours=2, minutes=10)
 # The history from which is replayed what somebody missed.
 HISTORY_TIME = timedelta(hours=2)
 HISTORY_EVENTS = 10_000
-# Until then one can see when a change was announced.
+# Until then one can see when a change was announced, and broadcasts not told yet are still there.
 ANNOUNCED_TIME = timedelta(days=1)
 
 # Offsets rise with time and have no gaps, so that what is forgotten is always the beginning, and a
@@ -74,6 +74,19 @@ def trim(connection: Connection, batch: int) -> int:
         "history_time": HISTORY_TIME,
     }
     return connection.scalar(text(_TRIM), parameters) or 0
+
+
+def forget_broadcasts(connection: Connection, batch: int) -> int:
+    """Delete up to `batch` broadcasts that were made long ago; who made them stays in the log."""
+    old = (
+        select(realtime_broadcasts.c.id)
+        .where(realtime_broadcasts.c.created_at < func.now() - ANNOUNCED_TIME)
+        .order_by(realtime_broadcasts.c.id)
+        .limit(batch)
+    )
+    chosen = func.array(old.scalar_subquery())
+    statement = delete(realtime_broadcasts).where(realtime_broadcasts.c.id == any_(chosen))
+    return _rows(connection.execute(statement))
 
 
 def forget_announced(connection: Connection, batch: int) -> int:

@@ -25,6 +25,8 @@ ROWS = 1_000
 # Of a duty in a round: ten times what a minute brings where there are 100,000 connections.
 MOST_BATCHES = 100
 
+COUNT_SECONDS = 2
+
 
 @dataclass
 class Round:
@@ -45,6 +47,7 @@ def sweep(database: Database, ask_for: AskFor) -> dict[str, int]:
         Unavailable: something could not be done, though there was time; the log says what.
 
     """
+    _count(database)
     done: dict[str, int] = {}
     failed = []
     for number, (name, duty) in enumerate(_DUTIES.items()):
@@ -59,6 +62,15 @@ def sweep(database: Database, ask_for: AskFor) -> dict[str, int]:
     if failed:
         raise Unavailable(f"Not done: {', '.join(failed)}.")
     return done
+
+
+def _count(database: Database) -> None:
+    """Say how many are connected; not to know it keeps nothing from being done."""
+    try:
+        with deadline.within(min(COUNT_SECONDS, deadline.seconds_left())):
+            gauge("RealtimeConnections", database.read(sweep_store.connected))
+    except Unavailable:
+        logger().warning("connections not counted", exc_info=True)
 
 
 def _send(work: Round) -> None:
@@ -81,13 +93,12 @@ def _trim(work: Round) -> None:
     _until_none_is_left(work, sweep_store.trim)
 
 
+def _forget_broadcasts(work: Round) -> None:
+    _until_none_is_left(work, sweep_store.forget_broadcasts)
+
+
 def _forget_announced(work: Round) -> None:
     _until_none_is_left(work, sweep_store.forget_announced)
-
-
-def _count(work: Round) -> None:
-    work.done = work.database.read(sweep_store.connected)
-    gauge("RealtimeConnections", work.done)
 
 
 _DUTIES: dict[str, Callable[[Round], None]] = {
@@ -95,8 +106,8 @@ _DUTIES: dict[str, Callable[[Round], None]] = {
     "close": _close,
     "forget_connections": _forget_connections,
     "trim": _trim,
+    "forget_broadcasts": _forget_broadcasts,
     "forget_announced": _forget_announced,
-    "count": _count,
 }
 
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from realtime.events import Replay, StreamEvent
+from realtime.events import Position, Replay, StreamEvent
 
 DATA_CHANGED = "DataChanged"
 PERMISSIONS_UPDATED = "PermissionsUpdated"
@@ -38,13 +38,15 @@ def invocation_of(
     return DATA_CHANGED, _ids(event) | place
 
 
-def refetch(now: datetime) -> tuple[str, dict[str, Any]]:
-    """Return the invocation that stands for everything a client may have missed."""
+def refetch(position: Position, now: datetime) -> tuple[str, dict[str, Any]]:
+    """Return the invocation that stands for all that a client may have missed up to a position."""
     return DATA_CHANGED, {
         "entityType": ANYTHING,
         "entityId": ANYTHING,
         "action": REFETCH,
         "timestamp": timestamp(now),
+        "epoch": str(position.epoch),
+        "offset": position.offset,
     }
 
 

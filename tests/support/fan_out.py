@@ -2,7 +2,8 @@
 
 board.connect("A1", user_id)
 board.announce(new_event("all"))       # in the stream, and owed to all who are ready
-board.send("A1")                       # as a message has it done
+left = board.send("A1")                # as a message has it done; for whom it failed is in `left`
+board.repeat(left)                     # as the queue would, after its pauses
 assert board.offsets("A1") == [1]
 """
 
@@ -11,6 +12,8 @@ from collections.abc import Iterable
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
+from itertools import batched
 from typing import Any
 from uuid import UUID
 
@@ -23,7 +26,7 @@ from realtime import stream_store
 from realtime.closing import close
 from realtime.endpoint import RealtimeSettings
 from realtime.events import NewEvent
-from realtime.fan_out_queue import Task
+from realtime.fan_out_queue import MOST_CONNECTIONS, Task, Work
 from realtime.fan_out_store import LEASE
 from realtime.fanning_out import send_owed
 from realtime.posting import Line
@@ -111,12 +114,34 @@ class Switchboard:
     def end_leases(self) -> None:
         self.stream.change(realtime_connections, leased_until=func.now() - timedelta(seconds=1))
 
-    def send(self, *connection_ids: str) -> None:
-        """Do as a message has it done that names these connections, or all there are."""
-        self._do("send", connection_ids or tuple(self.rows()))
+    def send(self, *connection_ids: str) -> list[Work]:
+        """Do as messages have it done that name these connections, or all there are.
 
-    def close(self, *connection_ids: str) -> None:
-        self._do("close", connection_ids or tuple(self.rows()))
+        Returns what they ask for, as some could not be reached.
+        """
+        return self._ask("send", connection_ids)
+
+    def close(self, *connection_ids: str) -> list[Work]:
+        return self._ask("close", connection_ids)
+
+    def do(self, *messages: Work) -> list[Work]:
+        """Do what messages ask for; return what they ask for in turn."""
+        with closing(line_to(self.api.endpoint)) as line:
+            return [
+                left
+                for work in messages
+                for left in line.run(
+                    partial(close if work.task == "close" else send_owed, self.database, work=work)
+                )
+            ]
+
+    def repeat(self, left: list[Work]) -> int:
+        """Go on until nothing is asked for any more; return how many runs that took."""
+        runs = 0
+        while left:
+            runs += len(left)
+            left = self.do(*left)
+        return runs
 
     def rows(self) -> dict[str, Any]:
         return dict(self.stream.connections())
@@ -134,10 +159,9 @@ class Switchboard:
         """Return the offsets of the events that a connection got, in order."""
         return offsets(self.api.frames[connection_id])
 
-    def _do(self, task: Task, connection_ids: Iterable[str]) -> None:
-        do = close if task == "close" else send_owed
-        with closing(line_to(self.api.endpoint)) as line:
-            line.run(lambda poster: do(self.database, poster, tuple(connection_ids)))
+    def _ask(self, task: Task, connection_ids: tuple[str, ...]) -> list[Work]:
+        parts = batched(connection_ids or self.rows(), MOST_CONNECTIONS, strict=False)
+        return self.do(*[Work(task=task, connections=part) for part in parts])
 
 
 def messages(frames: Iterable[bytes]) -> list[dict[str, Any]]:

@@ -205,6 +205,13 @@ def test_a_batch_is_one_call_under_the_senders_request_id(sqs: LocalSqs) -> None
     assert seen == [(body, "asked-by-a-phone") for body in bodies]
 
 
+def test_a_batch_may_wait_before_anybody_sees_it(sqs: LocalSqs) -> None:
+    assert send_batch(sqs.url, ["one", "two"], delay_seconds=900) == 2
+    ((_, call),) = sqs.calls
+    assert [entry["DelaySeconds"] for entry in call["Entries"]] == [900, 900]
+    assert sqs.receive()["Records"] == []
+
+
 def test_of_a_batch_it_is_told_how_many_were_taken(sqs: LocalSqs) -> None:
     sqs.refused_bodies = {"two", "three"}
     assert send_batch(sqs.url, ["one", "two", "three"]) == 1

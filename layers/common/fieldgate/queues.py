@@ -57,8 +57,10 @@ def send(queue_url: str, body: str) -> None:
         raise Unavailable(SENTENCE) from error
 
 
-def send_batch(queue_url: str, bodies: Sequence[str]) -> int:
+def send_batch(queue_url: str, bodies: Sequence[str], *, delay_seconds: int = 0) -> int:
     """Put up to `BATCH` messages on a queue in one call, each as `send` does.
+
+    Nobody sees them before `delay_seconds` are over, of which SQS allows 900.
 
     Returns:
         How many were taken.
@@ -72,7 +74,12 @@ def send_batch(queue_url: str, bodies: Sequence[str]) -> int:
     deadline.seconds_left()
     attributes = _attributes()
     entries: list[SendMessageBatchRequestEntryTypeDef] = [
-        {"Id": str(number), "MessageBody": body, "MessageAttributes": attributes}
+        {
+            "Id": str(number),
+            "MessageBody": body,
+            "MessageAttributes": attributes,
+            "DelaySeconds": delay_seconds,
+        }
         for number, body in enumerate(bodies)
     ]
     try:

@@ -305,20 +305,17 @@ def test_a_new_token_that_the_api_refuses_as_well_ends_it(tell: Tell) -> None:
 
 
 def test_a_session_that_ends_while_its_new_token_is_refused_ends_it(tell: Tell) -> None:
-    def end(_: httpx.Request, __: object) -> httpx.Response:
-        ended.server.session_ended = True
-        return refusal(401, "UNAUTHORIZED")
-
     async def story(app: App) -> None:
-        nonlocal ended
-        ended = app
+        def end(_: httpx.Request, __: object) -> httpx.Response:
+            app.server.session_ended = True
+            return refusal(401, "UNAUTHORIZED")
+
         app.hub.tokens = set()
         app.server.faults = [end]
         async with app.listening() as realtime:
             with pytest.raises(SignedOut, match="The session has ended"):
                 await realtime.ended()
 
-    ended: App
     tell(story)
 
 

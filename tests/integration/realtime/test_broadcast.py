@@ -92,6 +92,7 @@ def test_each_is_told_also_of_the_same_thing(stream: Stream, admin: UUID) -> Non
         {"entityType": "media", "entityId": "*", "action": "updated"},
         {"entityType": "users", "audience": {"channels": ["users"]}},
         {"entityType": "a" * 50, "entityId": "A_b.c-1" * 14, "action": "a_" * 25},
+        {"action": "left-2nd-time_9"},
         {"audience": None},
         {"audience": {"userIds": [str(uuid.UUID(int=n)) for n in range(100)]}},
     ],
@@ -114,7 +115,8 @@ def test_what_may_be_announced(stream: Stream, admin: UUID, content: dict[str, A
         ({"entityId": 123}, "entityId"),
         ({"entityId": "a" * 101}, "entityId"),
         ({"action": "Left"}, "action"),
-        ({"action": "left-now"}, "action"),
+        ({"action": "left now"}, "action"),
+        ({"action": "2nd"}, "action"),
         ({"action": "a" * 51}, "action"),
         ({"data": {"secret": 1}}, "data"),
         ({"audience": {}}, "audience"),
@@ -139,6 +141,45 @@ def test_what_is_refused_of_it(
     assert (answer.status, answer.error["code"]) == (400, "VALIDATION_ERROR")
     assert [detail["field"] for detail in answer.error["details"]] == [field]
     assert rows(stream) == []
+
+
+CHANNEL_RULE = (
+    "A channel is named like shipments or shipments:123: the topic in lower case, up to 50"
+    " characters, then up to 100 of A-Z a-z 0-9 _ . and -."
+)
+NAME_RULE = "must be a lower-case letter and then up to 49 of a-z 0-9 _ and -"
+ID_RULE = "must be up to 100 of A-Z a-z 0-9 _ . and -, or * for all of the type"
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        ({"entityType": "Shipments"}, NAME_RULE),
+        ({"entityType": 1}, NAME_RULE),
+        ({"action": "Left"}, NAME_RULE),
+        ({"entityId": "a:b"}, ID_RULE),
+        ({"entityId": 123}, ID_RULE),
+        ({"audience": {}}, "names nobody; leave it out for everybody"),
+        ({"audience": {"userIds": ["me"]}}, "is not a user's id, which is a UUID"),
+        ({"audience": {"userIds": [None]}}, "is not a user's id, which is a UUID"),
+        ({"audience": {"userIds": SOMEBODY}}, "must be a list"),
+        ({"audience": {"userIds": [SOMEBODY] * 101}}, "may have 100 entries at most"),
+        ({"audience": {"roles": ["agent"] * 21}}, "may have 20 entries at most"),
+        ({"audience": {"roles": ["a" * 101]}}, "is not a role"),
+        ({"audience": {"roles": [7]}}, "is not a role"),
+        ({"audience": {"roles": ["pirate"]}}, "is not a role"),
+        ({"audience": {"channels": ["stock"] * 101}}, "may have 100 entries at most"),
+        (
+            {"audience": {"channels": [7]}},
+            CHANNEL_RULE,
+        ),
+    ],
+)
+def test_refusals_are_sentences_of_ours(
+    stream: Stream, admin: UUID, content: dict[str, Any], sentence: str
+) -> None:
+    (detail,) = send(admin, **content).error["details"]
+    assert detail["message"] == sentence
 
 
 def test_it_takes_the_permission(stream: Stream, admin: UUID) -> None:

@@ -8,7 +8,13 @@ import pytest
 
 from fieldgate.db.engine import Database
 from realtime import conversing, on_message
-from realtime.invocation_limits import CALLS_AT_ONCE, MAX_COUNTED, MAX_FRAMES, FrameCounts
+from realtime.invocation_limits import (
+    CALLS_AT_ONCE,
+    MAX_COUNTED,
+    MAX_FRAMES,
+    FrameCounts,
+    spend,
+)
 from tests.integration.test_cache import silent_server
 from tests.support.connections_api import Fault
 from tests.support.database import count_statements
@@ -46,6 +52,10 @@ def app(hub: HubFunctions) -> ClientEnd:
 @pytest.fixture
 def no_database(hub: HubFunctions, app: ClientEnd, environment: pytest.MonkeyPatch) -> None:
     """The database goes away once `app` is ready."""
+    take_away(hub, environment)
+
+
+def take_away(hub: HubFunctions, environment: pytest.MonkeyPatch) -> None:
     hub.database.close()
     environment.setenv("DATABASE_URL", f"postgresql://x:y@127.0.0.1:{free_port()}/nowhere")
 
@@ -127,9 +137,72 @@ def test_without_a_database_calls_fail_by_themselves_and_pings_do_not(app: Clien
     assert app.send(PING) == PING
     assert app.send(invocation("GetConnectionId", invocation_id=None)) == ""
     assert app.send('{"type":7}\x1e') == ""
-    answer = app.ask("subscribe", channel="lots", id=1)
-    assert (answer["code"], answer["id"]) == ("UNAVAILABLE", 1)
-    assert json.loads(app.send("noise"))["type"] == "error"
+
+
+def test_without_a_database_plain_requests_are_refused_by_themselves(
+    hub: HubFunctions, environment: pytest.MonkeyPatch
+) -> None:
+    line, new = hub.connect(GROWER), hub.connect(GROWER)
+    line.ask("getConnectionId")
+    take_away(hub, environment)
+
+    for end in (line, new):
+        answer = end.ask("subscribe", channel="lots", id=1)
+        assert (answer["code"], answer["id"]) == ("UNAVAILABLE", 1)
+        assert end.ask("ping") == {"type": "pong"}
+    assert json.loads(line.send("noise"))["code"] == "VALIDATION_ERROR"
+
+
+@pytest.mark.usefixtures("no_database")
+@pytest.mark.parametrize("frame", ['{"action":"subscribe","channel":"lots"}', "noise", "{}"])
+def test_without_a_database_a_signalr_client_is_not_answered_in_plain_json(
+    hub: HubFunctions, app: ClientEnd, frame: str
+) -> None:
+    assert app.send(frame) == ""
+
+    (close,) = records_of("".join(app.heard))
+    assert (close["type"], close["allowReconnect"]) == (7, False)
+    assert app.id in hub.api.deleted
+
+
+UNTELLABLE = ("noise", '{"type":"ping"}', '{"type":1}', '{"action":"ping"}\x1e', "")
+
+
+@pytest.mark.parametrize("frame", UNTELLABLE)
+def test_without_a_database_what_tells_no_dialect_is_not_answered(
+    hub: HubFunctions, environment: pytest.MonkeyPatch, frame: str
+) -> None:
+    line = hub.connect(GROWER)
+    take_away(hub, environment)
+
+    assert line.send(frame) == ""
+
+    assert hub.api.asked == []
+
+
+@pytest.mark.parametrize("frame", UNTELLABLE)
+def test_over_the_limit_what_tells_no_dialect_is_not_answered(
+    hub: HubFunctions, frame: str
+) -> None:
+    line = hub.connect(GROWER)
+    spend(line.id, CALLS_AT_ONCE)
+
+    assert line.send(frame) == ""
+
+    assert hub.api.asked == []
+    assert line.send(PING) == PING
+
+
+def test_over_the_limit_a_signalr_client_is_not_answered_in_plain_json(
+    hub: HubFunctions, app: ClientEnd
+) -> None:
+    spend(app.id, CALLS_AT_ONCE - 1)
+
+    assert app.send('{"action":"subscribe","channel":"lots"}') == ""
+
+    (close,) = records_of("".join(app.heard))
+    assert close["error"] == "This connection speaks SignalR."
+    assert app.is_closed
 
 
 @pytest.mark.usefixtures("no_database")
@@ -193,20 +266,22 @@ def test_without_a_cache_the_database_counts_and_without_both_there_is_an_answer
 
 
 def test_a_bug_is_logged_and_told_in_the_clients_dialect(
-    app: ClientEnd, monkeypatch: pytest.MonkeyPatch, log: Log
+    hub: HubFunctions, app: ClientEnd, monkeypatch: pytest.MonkeyPatch, log: Log
 ) -> None:
     def fail(*_: object) -> None:
         raise ZeroDivisionError("secret")
 
+    line = hub.connect(GROWER)
     monkeypatch.setattr(conversing, "find", fail)
 
     (close,) = app.records(invocation("GetConnectionId"))
     assert close["allowReconnect"] is True
-    answer = app.ask("getConnectionId", id="a")
+    answer = line.ask("getConnectionId", id="a")
     assert (answer["code"], answer["id"]) == ("INTERNAL_ERROR", "a")
     assert "secret" not in close["error"] + answer["message"]
-    assert json.loads(app.send("noise"))["code"] == "INTERNAL_ERROR"
-    assert [line["connection_id"] for line in log.lines if "exception" in line] == [app.id] * 3
+    assert json.loads(line.send("noise"))["code"] == "INTERNAL_ERROR"
+    told_of = [said["connection_id"] for said in log.lines if "exception" in said]
+    assert told_of == [app.id, line.id, line.id]
 
 
 def test_a_bug_in_one_call_is_that_calls_alone(
@@ -232,10 +307,9 @@ def test_a_hub_without_an_address_answers_all_the_same(
     environment.setenv("REALTIME_ENDPOINT", hub.api.endpoint)
 
 
-def test_an_event_without_a_body_is_answered() -> None:
+def test_an_event_without_a_body_is_no_fault() -> None:
     event = event_of("MESSAGE", "nobody=")
-    answer = on_message.handler(event, None)
-    assert json.loads(answer["body"])["code"] == "VALIDATION_ERROR"
+    assert on_message.handler(event, None)["statusCode"] == 200
 
 
 def test_faults_of_the_gateway_do_not_keep_a_client_from_its_answer(

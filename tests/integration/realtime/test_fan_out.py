@@ -17,6 +17,7 @@ from fieldgate.db.tables import (
 )
 from fieldgate.errors import Unavailable
 from realtime import fanning_out
+from realtime.fan_out_queue import LAST_TRY, Work
 from tests.support.database import count_statements
 from tests.support.fan_out import Switchboard
 from tests.support.stream import new_event
@@ -224,7 +225,9 @@ def test_what_is_forgotten_is_to_be_fetched_anew(board: Switchboard, grower: UUI
     board.send()
 
     (invocation,) = board.told("A=")
-    assert invocation["arguments"][0]["action"] == "refetch"
+    (argument,) = invocation["arguments"]
+    assert (argument["action"], argument["offset"]) == ("refetch", 5)
+    assert argument["epoch"] == str(board.stream.stream_row()["epoch"])
     (message,) = board.told("B=")
     assert message["type"] == "refetch"
     assert (message["epoch"], message["offset"]) == (str(board.stream.stream_row()["epoch"]), 5)
@@ -270,10 +273,13 @@ def test_what_there_is_no_time_for_is_given_back(
     board.announce(new_event(), new_event())
     monkeypatch.setattr(fanning_out, "SENDING_SECONDS", 0)
 
-    with pytest.raises(Unavailable, match="1 connections"):
-        board.send()
+    left = board.send()
 
+    assert left == [Work(task="send", connections=("A=",), tries=1)]
     assert board.leased() == []
+    # Nor does it count as a try.
+    assert board.do(left[0].model_copy(update={"tries": LAST_TRY})) == left
+    assert board.api.asked == []
     monkeypatch.undo()
-    board.send()
+    assert board.do(*left) == []
     assert board.offsets("A=") == [1, 2]

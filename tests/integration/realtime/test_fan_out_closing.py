@@ -8,21 +8,15 @@ import pytest
 from sqlalchemy import delete, func, update
 
 from fieldgate.db.tables import sessions, users
-from fieldgate.errors import Unavailable
-from realtime import closing, posting
+from realtime import closing
+from realtime.fan_out_queue import LAST_TRY, Work
+from realtime.fan_out_store import OPENING
 from realtime.membership import HANDSHAKE_SECONDS
 from tests.support.connections_api import Fault
 from tests.support.fan_out import Switchboard
 from tests.support.stream import new_event
 
 MINUTE = timedelta(minutes=1)
-
-
-@pytest.fixture(autouse=True)
-def _hasty(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(posting, "FIRST_PAUSE_SECONDS", 0.02)
-    monkeypatch.setattr(posting, "LONGEST_PAUSE_SECONDS", 0.05)
-    monkeypatch.setattr(closing, "AGAIN_SECONDS", 0.3)
 
 
 def end_sessions(board: Switchboard) -> None:
@@ -50,17 +44,17 @@ def _expire_tokens(board: Switchboard) -> None:
 
 
 @pytest.mark.parametrize(
-    ("befall", "reason"),
+    ("befall", "reason", "sentence"),
     [
-        (end_sessions, "session_ended"),
-        (_expire_sessions, "session_ended"),
-        (_remove_sessions, "session_ended"),
-        (_block, "session_ended"),
-        (_expire_tokens, "token_expired"),
+        (end_sessions, "session_ended", "The session has ended."),
+        (_expire_sessions, "session_ended", "The session has ended."),
+        (_remove_sessions, "session_ended", "The session has ended."),
+        (_block, "session_ended", "The session has ended."),
+        (_expire_tokens, "token_expired", "The token has expired."),
     ],
 )
 def test_who_is_over_is_told_to_come_anew_and_closed(
-    board: Switchboard, grower: UUID, befall: Any, reason: str
+    board: Switchboard, grower: UUID, befall: Any, reason: str, sentence: str
 ) -> None:
     board.connect("A=", grower)
     board.connect("B=", grower, dialect="json")
@@ -68,7 +62,7 @@ def test_who_is_over_is_told_to_come_anew_and_closed(
 
     board.close("A=", "B=")
 
-    assert board.told("A=") == [{"type": 7, "allowReconnect": True}]
+    assert board.told("A=") == [{"type": 7, "allowReconnect": True, "error": sentence}]
     assert board.api.frames["A="][0].endswith(b"\x1e")
     assert board.told("B=") == [{"type": "close", "reason": reason, "reconnect": True}]
     assert sorted(board.api.deleted) == ["A=", "B="]
@@ -141,7 +135,7 @@ def test_the_good_bye_may_fail(board: Switchboard, grower: UUID, fault: Fault) -
     assert board.rows() == {}
 
 
-def test_an_end_that_fails_once_is_tried_again(board: Switchboard, grower: UUID) -> None:
+def test_an_end_that_fails_is_tried_again_later(board: Switchboard, grower: UUID) -> None:
     board.connect("A=", grower)
     end_sessions(board)
     faults: list[Fault] = [503, 429]
@@ -149,25 +143,65 @@ def test_an_end_that_fails_once_is_tried_again(board: Switchboard, grower: UUID)
         faults.pop() if method == "DELETE" and faults else None
     )
 
-    board.close()
+    (left,) = board.close()
+    assert left == Work(task="close", connections=("A=",), tries=1)
+    assert board.repeat([left]) == 2
 
     assert board.api.deleted == ["A="]
     assert board.rows() == {}
 
 
-@pytest.mark.parametrize("fault", [429, 503, 403])
+@pytest.mark.parametrize(("fault", "runs"), [(429, LAST_TRY), (503, LAST_TRY), (403, 0)])
 def test_who_cannot_be_closed_stays_to_be_closed_and_holds_up_nobody(
-    board: Switchboard, grower: UUID, fault: Fault
+    board: Switchboard, grower: UUID, fault: Fault, runs: int
 ) -> None:
     for name in ("A=", "B=", "C="):
         board.connect(name, grower)
     end_sessions(board)
     board.api.choose_fault = lambda _method, name: fault if name == "B=" else None
 
-    with pytest.raises(Unavailable, match="1 connections"):
-        board.close()
+    left = board.close()
 
     assert list(board.rows()) == ["B="]
+    assert board.repeat(left) == runs
+    assert board.api.asked.count(("DELETE", "B=")) == runs + 1
+    # The sweep finds it.
     board.api.choose_fault = lambda _method, _name: None
     board.close()
+    assert board.rows() == {}
+
+
+def test_what_there_is_no_time_for_is_asked_for_again(
+    board: Switchboard, grower: UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    board.connect("A=", grower)
+    end_sessions(board)
+    monkeypatch.setattr(closing, "SENDING_SECONDS", 0)
+
+    left = board.close()
+
+    assert left == [Work(task="close", connections=("A=",), tries=1)]
+    assert board.api.asked == []
+    monkeypatch.undo()
+    assert board.do(*left) == []
+    assert board.rows() == {}
+
+
+def test_of_whom_is_just_connecting_it_is_not_believed_that_they_are_gone(
+    board: Switchboard, grower: UUID
+) -> None:
+    """Until the handshake of the WebSocket is done, API Gateway answers 410."""
+    begun = func.now() - OPENING
+    board.connect("A=", grower, ready_at=None, dialect=None, connected_at=begun + MINUTE / 12)
+    board.connect("B=", grower, ready_at=None, dialect=None, connected_at=begun)
+    end_sessions(board)
+    for name in ("A=", "B="):
+        board.api.disconnect(name)
+
+    assert board.close() == []
+    assert list(board.rows()) == ["A="]
+
+    board.api.connect("A=")
+    board.close()
+    assert board.api.deleted == ["A="]
     assert board.rows() == {}

@@ -2,10 +2,12 @@
 
 import random
 import threading
+from collections import Counter
 from collections.abc import Callable
 from contextlib import closing
 from datetime import timedelta
 from functools import partial
+from itertools import count, cycle
 from typing import Any
 from uuid import UUID
 
@@ -13,8 +15,7 @@ import pytest
 
 from fieldgate.db.engine import Database
 from fieldgate.db.url import parse_url
-from fieldgate.errors import Unavailable
-from realtime import fanning_out, posting
+from realtime.fan_out_queue import LAST_TRY, Work
 from tests.support.connections_api import Fault
 from tests.support.database import count_statements
 from tests.support.fan_out import Switchboard
@@ -25,17 +26,21 @@ from tests.support.stream import new_event
 PASSING: list[Fault] = [429, 429, 500, 502, 503, "cut"]
 
 
-@pytest.fixture(autouse=True)
-def _hasty(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(posting, "FIRST_PAUSE_SECONDS", 0.02)
-    monkeypatch.setattr(posting, "LONGEST_PAUSE_SECONDS", 0.05)
+def left_for(tries: int, *names: str) -> list[Work]:
+    return [Work(task="send", connections=names, tries=tries)]
 
 
 def failing_at_random(seed: int, share: float) -> Callable[[str, str], Fault | None]:
+    """Fail so many requests, but nobody's so often in a row that they would be put out."""
     chance = random.Random(seed)
+    in_a_row: Counter[str] = Counter()
 
-    def choose(_method: str, _connection_id: str) -> Fault | None:
-        return chance.choice(PASSING) if chance.random() < share else None
+    def choose(_method: str, connection_id: str) -> Fault | None:
+        if chance.random() < share and in_a_row[connection_id] < LAST_TRY:
+            in_a_row[connection_id] += 1
+            return chance.choice(PASSING)
+        in_a_row[connection_id] = 0
+        return None
 
     return choose
 
@@ -51,7 +56,8 @@ def test_of_a_thousand_connections_the_live_ones_get_each_message_once(
     board.announce(*[new_event() for _ in range(3)])
 
     def send(half: list[str], database: Database) -> None:
-        board.at(database).send(*half)
+        other = board.at(database)
+        other.repeat(other.send(*half))
 
     race(database_url, [partial(send, names[:500]), partial(send, names[500:])])
 
@@ -64,33 +70,128 @@ def test_of_a_thousand_connections_the_live_ones_get_each_message_once(
     assert board.api.answers[410] == 100
 
 
-def test_who_cannot_be_reached_is_given_back_and_holds_up_nobody(
-    board: Switchboard, grower: UUID, monkeypatch: pytest.MonkeyPatch, log: Log
+def test_who_cannot_be_reached_is_asked_for_alone_and_holds_up_nobody(
+    board: Switchboard, grower: UUID, log: Log
 ) -> None:
-    monkeypatch.setattr(fanning_out, "AGAIN_SECONDS", 0.1)
     names = board.connect_many(20, grower)
-    lost = set(names[:3])
+    lost = names[:3]
     board.api.choose_fault = lambda _, name: 503 if name in lost else None
     board.announce(new_event(), new_event())
 
-    with pytest.raises(Unavailable, match="3 connections"):
-        board.send()
+    left = board.send()
 
-    assert set(board.stream.owed()) == lost
+    assert [(work.tries, set(work.connections)) for work in left] == [(1, set(lost))]
+    assert board.stream.owed().keys() == set(lost)
     assert board.leased() == []
     assert {tuple(board.offsets(name)) for name in names if name not in lost} == {(1, 2)}
     assert log.said("frames given back")[0]["connections"] == 3
 
     board.api.choose_fault = lambda _, _name: None
-    board.send()
+    assert board.do(*left) == []
 
     assert {tuple(board.offsets(name)) for name in names} == {(1, 2)}
 
 
-def test_who_cannot_be_reached_is_not_tried_on_and_on_for_what_comes_meanwhile(
-    board: Switchboard, grower: UUID, monkeypatch: pytest.MonkeyPatch, database_url: str
+@pytest.mark.parametrize("fault", [429, 503, "cut"])
+def test_who_reads_nothing_delays_nobody_and_is_put_out_in_the_end(
+    board: Switchboard, grower: UUID, fault: Fault
 ) -> None:
-    monkeypatch.setattr(fanning_out, "AGAIN_SECONDS", 0.1)
+    names = board.connect_many(50, grower)
+    stuck, *others = names
+    board.api.choose_fault = lambda method, name: (
+        fault if (method, name) == ("POST", stuck) else None
+    )
+    board.announce(new_event())
+
+    left = board.send()
+    assert board.api.asked.count(("POST", stuck)) == 1
+    assert {tuple(board.offsets(name)) for name in others} == {(1,)}
+
+    tries = []
+    for number in count(1):
+        if not left:
+            break
+        assert left == left_for(number, stuck)
+        tries.append(number)
+        # Whatever comes meanwhile, the others have it at once.
+        board.announce(new_event())
+        board.send(*others)
+        assert board.stream.owed().keys() == {stuck}
+        left = board.do(*left)
+
+    assert tries == list(range(1, LAST_TRY + 1))
+    assert board.api.asked.count(("POST", stuck)) == LAST_TRY + 1
+    assert board.api.deleted == [stuck]
+    assert board.rows().keys() == set(others)
+    assert board.offsets(stuck) == []
+    expected = tuple(range(1, LAST_TRY + 2))
+    assert {tuple(board.offsets(name)) for name in others} == {expected}
+    assert (board.leased(), board.stream.owed()) == ([], {})
+
+
+def test_who_takes_a_little_each_time_is_not_put_out(board: Switchboard, grower: UUID) -> None:
+    board.connect("A=", grower, dialect="json")
+    board.announce(*[new_event() for _ in range(5)])
+    turns = cycle([None, 429])
+    board.api.choose_fault = lambda _method, _name: next(turns)
+
+    left = board.do(*left_for(LAST_TRY, "A="))
+    assert (left, board.offsets("A=")) == (left_for(1, "A="), [1])
+
+    board.repeat(left)
+    assert board.offsets("A=") == [1, 2, 3, 4, 5]
+    assert board.api.deleted == []
+
+
+def test_what_comes_while_the_last_try_is_taken_has_tries_of_its_own(
+    board: Switchboard, grower: UUID, database_url: str
+) -> None:
+    board.connect("A=", grower)
+    board.announce(new_event())
+
+    def announce_more(_name: str, _frame: bytes) -> None:
+        with closing(Database(lambda: parse_url(database_url, "the test"))) as database:
+            board.at(database).announce(new_event())
+        board.api.choose_fault = lambda _method, _name: 429
+
+    board.api.on_taken = announce_more
+
+    assert board.do(*left_for(LAST_TRY, "A=")) == left_for(1, "A=")
+    assert board.api.deleted == []
+
+
+@pytest.mark.parametrize("fault", [429, 503, 403])
+def test_where_all_is_throttled_nobody_is_put_out(
+    board: Switchboard, grower: UUID, fault: int
+) -> None:
+    names = board.connect_many(10, grower)
+    board.announce(new_event())
+    board.api.choose_fault = lambda method, _name: 429 if method == "POST" else fault
+
+    runs = board.repeat(board.send())
+
+    assert runs == LAST_TRY
+    assert board.stream.owed() == dict.fromkeys(names, 1)
+    assert board.leased() == []
+    # Then the sweep asks for them.
+    board.api.choose_fault = lambda _method, _name: None
+    assert board.send() == []
+    assert {tuple(board.offsets(name)) for name in names} == {(1,)}
+
+
+def test_who_is_gone_when_put_out_is_forgotten(board: Switchboard, grower: UUID) -> None:
+    board.connect("A=", grower)
+    board.announce(new_event())
+    board.api.choose_fault = lambda method, _name: 429 if method == "POST" else 410
+
+    assert board.do(*left_for(LAST_TRY, "A=")) == []
+
+    assert board.rows() == {}
+
+
+def test_who_cannot_be_reached_is_not_tried_on_and_on_for_what_comes_meanwhile(
+    board: Switchboard, grower: UUID, database_url: str
+) -> None:
     board.connect("A=", grower)
     board.announce(new_event())
 
@@ -100,27 +201,26 @@ def test_who_cannot_be_reached_is_not_tried_on_and_on_for_what_comes_meanwhile(
         return 503
 
     board.api.choose_fault = announce_more
-    with count_statements(board.database) as traffic, pytest.raises(Unavailable):
-        board.send("A=")
+    with count_statements(board.database) as traffic:
+        assert board.send("A=") == left_for(1, "A=")
 
     assert len(traffic.statements) == 3  # claim, events, release
 
 
-def test_who_failed_in_the_middle_goes_on_from_there(
-    board: Switchboard, grower: UUID, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(fanning_out, "AGAIN_SECONDS", 0.05)
+def test_who_failed_in_the_middle_goes_on_from_there(board: Switchboard, grower: UUID) -> None:
     board.connect("A=", grower, dialect="json")
     board.announce(*[new_event() for _ in range(5)])
     board.api.choose_fault = lambda _, name: 500 if len(board.api.frames[name]) == 2 else None
 
-    with pytest.raises(Unavailable):
-        board.send()
+    left = board.send()
     assert (board.offsets("A="), board.stream.owed()) == ([1, 2], {"A=": 3})
 
+    # Somebody else's message may be there first.
     board.api.choose_fault = lambda _, _name: None
+    board.announce(new_event())
     board.send()
-    assert board.offsets("A=") == [1, 2, 3, 4, 5]
+    assert board.do(*left) == []
+    assert board.offsets("A=") == [1, 2, 3, 4, 5, 6]
 
 
 def test_who_hangs_up_while_being_posted_to_is_forgotten(board: Switchboard, grower: UUID) -> None:
@@ -139,11 +239,13 @@ def test_what_we_may_not_post_stays_owed(board: Switchboard, grower: UUID, log: 
     board.announce(new_event())
     board.api.choose_fault = lambda _, _name: 403
 
-    with pytest.raises(Unavailable):
-        board.send()
+    # The sweep asks again, each minute.
+    assert board.send() == board.do(*left_for(LAST_TRY, "A=")) == []
 
     assert board.stream.owed() == {"A=": 1}
+    assert board.api.asked == [("POST", "A=")] * 2
     assert log.said("connection not spoken to")
+    assert log.said("frames given back")
 
 
 def test_who_comes_while_another_is_at_it_leaves_it_to_them(

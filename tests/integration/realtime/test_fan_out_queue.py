@@ -10,7 +10,8 @@ from sqlalchemy import func, update
 
 from fieldgate.db.engine import Database
 from fieldgate.db.tables import sessions
-from realtime import fan_out, fan_out_queue, fanning_out
+from realtime import fan_out, fan_out_queue
+from realtime.fan_out_queue import LAST_TRY
 from tests.support.connections_api import ACCESS_KEY, REGION, SECRET_KEY, TOKEN, run_connections_api
 from tests.support.fan_out import Switchboard
 from tests.support.gateway import LambdaContext
@@ -20,6 +21,7 @@ from tests.support.stream import Stream, new_event
 
 EVENTS = Path(__file__).parents[3] / "events"
 CONTEXT = LambdaContext(60_000)
+BAD_NAMES = ["", "A\0", "A=\n", "A B", "Ä=", "A" * 129]
 
 
 @pytest.fixture
@@ -28,17 +30,19 @@ def board(
 ) -> Iterator[Switchboard]:
     """As deployed: addresses and keys are settings."""
     with run_connections_api() as api:
-        for name, value in {
+        settings = {
             "REALTIME_ENDPOINT": api.endpoint,
             "FAN_OUT_QUEUE_URL": sqs.url,
             "AWS_REGION": REGION,
             "AWS_ACCESS_KEY_ID": ACCESS_KEY,
             "AWS_SECRET_ACCESS_KEY": SECRET_KEY,
             "AWS_SESSION_TOKEN": TOKEN,
-        }.items():
+        }
+        for name, value in settings.items():
             environment.setenv(name, value)
         yield Switchboard(live_database, api, Stream(live_database))
-        environment.setenv("REALTIME_ENDPOINT", api.endpoint)
+        for name, value in settings.items():
+            environment.setenv(name, value)
         fan_out.line().close()
 
 
@@ -49,6 +53,27 @@ def deliver(sqs: LocalSqs) -> list[str]:
     answer = fan_out.handler(event, CONTEXT)
     sqs.settle(event, answer)
     return [failure["itemIdentifier"] for failure in answer["batchItemFailures"]]
+
+
+def end_sessions(board: Switchboard) -> None:
+    statement = update(sessions).values(ended_at=func.now(), end_reason="logout")
+    board.database.transact(lambda connection: connection.execute(statement))
+
+
+def message(body: dict[str, Any]) -> dict[str, Any]:
+    """Return the sample event with another body, as it comes when a pause is over."""
+    event: dict[str, Any] = json.loads((EVENTS / "fan_out.json").read_text())
+    event["Records"][0]["body"] = json.dumps(body)
+    return event
+
+
+def counted(capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
+    """Return the metrics of the last run."""
+    metrics: dict[str, Any] = {}
+    for line in capsys.readouterr().out.splitlines():
+        if "_aws" in line:
+            metrics |= json.loads(line)
+    return metrics
 
 
 def ask(sqs: LocalSqs, task: fan_out_queue.Task, *names: str) -> None:
@@ -76,8 +101,7 @@ def test_what_the_relay_asks_for_is_done(board: Switchboard, sqs: LocalSqs, log:
     assert deliver(sqs) == []
     assert board.offsets("A=") == [1]
 
-    statement = update(sessions).values(ended_at=func.now(), end_reason="logout")
-    board.database.transact(lambda connection: connection.execute(statement))
+    end_sessions(board)
     ask(sqs, "close", "A=")
     assert deliver(sqs) == []
     assert board.api.deleted == ["A="]
@@ -85,20 +109,65 @@ def test_what_the_relay_asks_for_is_done(board: Switchboard, sqs: LocalSqs, log:
     assert [line for line in log.lines if line["level"] != "INFO"] == []
 
 
-def test_what_could_not_be_sent_comes_back_after_a_pause(
-    board: Switchboard, sqs: LocalSqs, monkeypatch: pytest.MonkeyPatch
+def asked(sqs: LocalSqs) -> list[tuple[int, dict[str, Any]]]:
+    """Return what was asked for, and after which pauses."""
+    return [
+        (entry["DelaySeconds"], json.loads(entry["MessageBody"]))
+        for name, call in sqs.calls
+        if name == "SendMessageBatch"
+        for entry in call["Entries"]
+    ]
+
+
+def test_for_whom_it_failed_is_asked_again_after_growing_pauses(
+    board: Switchboard, sqs: LocalSqs
 ) -> None:
-    monkeypatch.setattr(fanning_out, "AGAIN_SECONDS", 0.1)
+    for name in ("A=", "B="):
+        board.connect(name, board.stream.add_user())
+    board.announce(new_event())
+    board.api.choose_fault = lambda method, name: 429 if (method, name) == ("POST", "A=") else None
+    ask(sqs, "send", "A=", "B=")
+
+    assert deliver(sqs) == []
+    for _ in range(LAST_TRY):
+        event = message(asked(sqs)[-1][1])
+        assert fan_out.handler(event, CONTEXT) == {"batchItemFailures": []}
+
+    pauses, bodies = zip(*asked(sqs), strict=True)
+    assert pauses == (0, 1, 2, 4, 8, 16, 32)
+    assert [body["connections"] for body in bodies[1:]] == [["A="]] * 6
+    assert sqs.pauses() == []
+    assert board.offsets("B=") == [1]
+    assert (board.api.deleted, list(board.rows())) == (["A="], ["B="])
+
+
+def test_who_could_not_be_closed_is_asked_for_again(board: Switchboard, sqs: LocalSqs) -> None:
+    board.connect("A=", board.stream.add_user())
+    end_sessions(board)
+    board.api.choose_fault = lambda _method, _name: 429
+    ask(sqs, "close", "A=")
+
+    assert deliver(sqs) == []
+
+    assert asked(sqs)[1:] == [(1, {"task": "close", "connections": ["A="], "tries": 1})]
+
+
+def test_when_the_queue_takes_nothing_the_message_itself_comes_back(
+    board: Switchboard, sqs: LocalSqs
+) -> None:
     board.connect("A=", board.stream.add_user())
     board.announce(new_event())
     board.api.choose_fault = lambda _, _name: 503
     ask(sqs, "send", "A=")
+    (_, body), *_ = asked(sqs)
+    sqs.refused_bodies = {json.dumps(body | {"tries": 1}, separators=(",", ":"))}
 
     assert len(deliver(sqs)) == 1
 
     assert sqs.held() == 1
     assert sqs.pauses() == [10]
     assert board.stream.owed() == {"A=": 1}
+    assert board.leased() == []
 
 
 @pytest.mark.parametrize(
@@ -109,6 +178,8 @@ def test_what_could_not_be_sent_comes_back_after_a_pause(
         '{"task":"send","connections":[]}',
         '{"task":"tell","connections":["A="]}',
         json.dumps({"task": "close", "connections": ["A="] * 501}),
+        *(json.dumps({"task": "send", "connections": [name]}) for name in BAD_NAMES),
+        *(json.dumps({"task": "send", "connections": ["A="], "tries": n}) for n in (-1, 7)),
     ],
 )
 def test_a_message_that_is_none_of_ours_goes_to_the_dead_letters(
@@ -126,15 +197,16 @@ def test_a_message_that_is_none_of_ours_goes_to_the_dead_letters(
     assert board.api.asked == []
 
 
+@pytest.mark.parametrize("name", ["REALTIME_ENDPOINT", "FAN_OUT_QUEUE_URL"])
 def test_without_its_settings_the_message_waits_for_them(
-    board: Switchboard, sqs: LocalSqs, environment: pytest.MonkeyPatch, log: Log
+    board: Switchboard, sqs: LocalSqs, environment: pytest.MonkeyPatch, log: Log, name: str
 ) -> None:
-    environment.delenv("REALTIME_ENDPOINT")
-    ask(sqs, "send", "A=")
+    environment.delenv(name)
+    sqs.send('{"task":"send","connections":["A="]}')
 
     assert len(deliver(sqs)) == 1
 
-    assert "REALTIME_ENDPOINT is not set" in log.text
+    assert f"{name} is not set" in log.text
     assert sqs.held() == 1
 
 
@@ -150,9 +222,18 @@ def test_what_was_sent_and_who_is_gone_is_counted(
 
     deliver(sqs)
 
-    metrics: dict[str, Any] = {}
-    for line in capsys.readouterr().out.splitlines():
-        if "_aws" in line:
-            metrics |= json.loads(line)
+    metrics = counted(capsys)
     assert (metrics["FanOutSent"], metrics["FanOutGone"]) == ([4], [1])
+    assert not {"FanOutGivenBack", "FanOutPutOut"} & metrics.keys()
+
+
+def test_who_is_put_out_is_counted(board: Switchboard, capsys: pytest.CaptureFixture[str]) -> None:
+    board.connect("A=", board.stream.add_user())
+    board.announce(new_event())
+    board.api.choose_fault = lambda method, _name: 429 if method == "POST" else None
+
+    fan_out.handler(message({"task": "send", "connections": ["A="], "tries": LAST_TRY}), CONTEXT)
+
+    metrics = counted(capsys)
+    assert metrics["FanOutPutOut"] == [1]
     assert "FanOutGivenBack" not in metrics

@@ -84,7 +84,7 @@ def test_nobody_takes_anothers_connection(hub: HubFunctions, line: ClientEnd) ->
     assert row["user_id"] == GROWER.id
 
 
-def test_who_has_no_living_session_is_refused(hub: HubFunctions, line: ClientEnd) -> None:
+def test_who_has_no_living_session_is_refused(hub: HubFunctions, line: ClientEnd, log: Log) -> None:
     register(hub.database, NEIGHBOUR)
     assert line.open(NEIGHBOUR.id) == 403, "another's session"
     assert ClientEnd(hub, "A2=", uuid4()).open(GROWER.id) == 403, "no session"
@@ -101,6 +101,8 @@ def test_who_has_no_living_session_is_refused(hub: HubFunctions, line: ClientEnd
     hub.database.transact(lambda connection: connection.execute(block, {"id": GROWER.id}))
     assert ClientEnd(hub, "A4=", session_id).open(GROWER.id) == 403, "a blocked user"
     assert Stream(hub.database).connections() == {}
+    assert [said["reason"] for said in log.said("refused")] == ["no living session"] * 5
+    assert log.said("connected") == []
 
 
 @pytest.mark.parametrize(
@@ -117,7 +119,9 @@ def test_whom_the_authorizer_does_not_name_is_refused(
     assert on_connect.handler(event, None) == {"statusCode": 403}
 
 
-def test_fifty_connections_of_one_user_and_not_one_more(hub: HubFunctions, line: ClientEnd) -> None:
+def test_fifty_connections_of_one_user_and_not_one_more(
+    hub: HubFunctions, line: ClientEnd, log: Log
+) -> None:
     stream = Stream(hub.database)
     for number in range(49):
         stream.connect(f"B{number}", GROWER.id, line.session_id)
@@ -125,6 +129,9 @@ def test_fifty_connections_of_one_user_and_not_one_more(hub: HubFunctions, line:
 
     one_more = ClientEnd(hub, "A2=", line.session_id)
     assert one_more.open(GROWER.id) == 429
+    (said,) = log.said("refused")
+    assert (said["level"], said["connection_id"]) == ("WARNING", "A2=")
+    assert said["reason"] == "too many connections"
     assert line.open(GROWER.id) == 200, "it is there already"
 
     hub.database.transact(lambda connection: connection_store.drop(connection, ["B7"]))

@@ -57,7 +57,12 @@ def is_refused_for_good(line: ClientEnd, sentence: str) -> bool:
     return line.is_closed
 
 
-def test_the_handshake_is_answered_before_anything_else_may_be_sent(line: ClientEnd) -> None:
+def test_the_handshake_is_answered_before_anything_else_may_be_sent(
+    hub: HubFunctions, line: ClientEnd
+) -> None:
+    stream = Stream(hub.database)
+    stream.append(new_event("all"), new_event("all"))
+
     (refetch,) = line.records(HANDSHAKE)
 
     assert line.heard == ["{}\x1e"]
@@ -65,7 +70,8 @@ def test_the_handshake_is_answered_before_anything_else_may_be_sent(line: Client
     assert "invocationId" not in refetch
     (argument,) = refetch["arguments"]
     assert argument.pop("timestamp")
-    assert argument == {"entityType": "*", "entityId": "*", "action": "refetch"}
+    position = {"epoch": str(stream.stream_row()["epoch"]), "offset": 2}
+    assert argument == {"entityType": "*", "entityId": "*", "action": "refetch"} | position
     row = line.row
     assert row is not None
     assert row["dialect"] == "signalr"
@@ -82,6 +88,21 @@ def test_a_connection_begins_where_the_stream_is_when_it_becomes_ready(
     row = line.row
     assert row is not None
     assert (row["sent_offset"], row["wanted_offset"]) == (2, 2)
+
+
+def test_what_came_after_the_refetch_can_be_resumed_from_it(
+    hub: HubFunctions, line: ClientEnd
+) -> None:
+    stream = Stream(hub.database)
+    stream.append(new_event("all"))
+    (refetch,) = line.records(HANDSHAKE)
+    (place,) = refetch["arguments"]
+    stream.append(new_event("all"))
+
+    told = line.call("Resume", place["epoch"], place["offset"])["result"]
+
+    assert told["recovered"]
+    assert [event["offset"] for event in told["events"]] == [2]
 
 
 def test_it_takes_four_round_trips_and_one_post(hub: HubFunctions, line: ClientEnd) -> None:

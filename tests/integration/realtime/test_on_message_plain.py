@@ -156,6 +156,75 @@ def test_what_cannot_be_done_is_an_error_with_a_code_and_the_connection_goes_on(
     assert line.ask("unsubscribe", channel="none")["channels"] == []
 
 
+NO_SUCH_ACTION = (
+    "There is no such action. There are subscribe, unsubscribe, resume, ping and getConnectionId;"
+    " case counts."
+)
+NO_CHANNEL = (
+    "A channel is named like shipments or shipments:123: the topic in lower case, up to 50"
+    " characters, then up to 100 of A-Z a-z 0-9 _ . and -."
+)
+NO_ACTION = "A request needs an action: subscribe, unsubscribe, resume, ping or getConnectionId."
+
+
+@pytest.mark.parametrize("begins", [True, False])
+@pytest.mark.parametrize(
+    ("frame", "sentence"),
+    [
+        ('{"type":"ping"}', NO_ACTION),
+        ('{"type":"subscribe","channel":"lots"}', NO_ACTION),
+        ('{"target":"subscribe"}', NO_ACTION),
+        ('{"action":"getConnectionId"}\x1e', "A frame of plain JSON doesn't end in 0x1e."),
+        ('{"action":"ping"}\x1e', "A frame of plain JSON doesn't end in 0x1e."),
+    ],
+)
+def test_what_is_mistyped_is_an_error_and_the_connection_goes_on(
+    hub: HubFunctions, line: ClientEnd, frame: str, sentence: str, *, begins: bool
+) -> None:
+    if begins:
+        line.ask("getConnectionId")
+
+    assert json.loads(line.send(frame)) == {
+        "type": "error",
+        "code": "VALIDATION_ERROR",
+        "message": sentence,
+    }
+
+    assert hub.api.asked == []
+    assert line.ask("subscribe", channel="lots")["channels"] == ["lots"]
+
+
+def test_a_record_without_its_end_is_plain_json_to_a_plain_connection_alone(
+    hub: HubFunctions, line: ClientEnd
+) -> None:
+    """What a SignalR client would be told: test_on_message_signalr.py."""
+    line.ask("getConnectionId")
+    for frame in ('{"type":6}', '{"type":1,"target":"Subscribe"}', '{"protocol":"json"}'):
+        with count_statements(hub.database) as traffic:
+            assert json.loads(line.send(frame))["message"] == NO_ACTION
+        assert traffic.statements == [], "what it speaks is known by now"
+
+    silent = hub.connect(GROWER, line.session_id)
+    assert silent.send('{"type":6}') == ""
+    assert '"type":7' in "".join(silent.heard)
+    assert silent.is_closed
+
+
+def test_words_say_what_would_be_right(line: ClientEnd) -> None:
+    for request, sentence in (
+        ({"action": "subscribe", "channels": []}, "Channels are a list of at least one name."),
+        (
+            {"action": "subscribe", "channel": "Lots"},
+            NO_CHANNEL,
+        ),
+        (
+            {"action": "Ping"},
+            NO_SUCH_ACTION,
+        ),
+    ):
+        assert json.loads(line.send(json.dumps(request)))["message"] == sentence
+
+
 def test_signalr_on_a_plain_connection_ends_it(line: ClientEnd) -> None:
     line.ask("getConnectionId")
 

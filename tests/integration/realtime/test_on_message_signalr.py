@@ -192,10 +192,14 @@ def test_what_is_of_no_consequence_is_ignored(app: ClientEnd) -> None:
     assert app.call("GetConnectionId") == {"result": app.id}
 
 
-def test_a_client_that_says_good_bye_is_forgotten(hub: HubFunctions, app: ClientEnd) -> None:
+def test_a_client_that_says_good_bye_is_closed_and_forgotten(
+    hub: HubFunctions, app: ClientEnd
+) -> None:
+    """Were it forgotten alone, one that stays would be out of reach of logouts and limits."""
     assert app.send('{"type":7}\x1e') == ""
     assert app.row is None
     assert app.heard == []
+    assert app.is_closed
 
 
 # What can't be read
@@ -220,7 +224,17 @@ def test_a_frame_that_cannot_be_read_ends_the_connection_with_a_sentence(
 
 def test_noise_of_a_signalr_client_is_answered_in_its_dialect(app: ClientEnd) -> None:
     assert app.send("noise") == ""
-    assert is_refused_for_good(app, "not JSON")
+    assert is_refused_for_good(app, "must end, with 0x1e")
+
+
+@pytest.mark.parametrize(
+    "frame", ['{"type":"ping"}', '{"action":"getConnectionId"}\x1e', "{}", "x" * 40_000]
+)
+def test_what_looks_plain_on_a_signalr_connection_is_refused_in_its_dialect(
+    app: ClientEnd, frame: str
+) -> None:
+    assert app.send(frame) == ""
+    assert is_refused_for_good(app, "record")
 
 
 def test_plain_json_on_a_signalr_connection_ends_it(app: ClientEnd) -> None:

@@ -152,8 +152,8 @@ def test_the_sweep_s_sample_does_its_round(stream: Stream, sqs: LocalSqs) -> Non
         "close": 0,
         "forget_connections": 0,
         "trim": 0,
+        "forget_broadcasts": 0,
         "forget_announced": 0,
-        "count": 1,
     }
     assert asked(sqs) == [{"task": "send", "connections": ["A"]}]
 

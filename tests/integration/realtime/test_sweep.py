@@ -12,6 +12,7 @@ from fieldgate import deadline
 from fieldgate.db.engine import Database
 from fieldgate.db.tables import (
     outbox,
+    realtime_broadcasts,
     realtime_connections,
     realtime_events,
     sessions,
@@ -21,6 +22,7 @@ from fieldgate.db.url import DatabaseAddress
 from fieldgate.errors import Unavailable
 from realtime import sweep_store, sweeping
 from realtime.fan_out_queue import MOST_CONNECTIONS
+from realtime.relaying import relay
 from realtime.sweeping import sweep
 from tests.support.log import Log
 from tests.support.ports import free_port
@@ -37,9 +39,9 @@ def stream(database: Database) -> Stream:
 
 
 def run(stream: Stream) -> dict[str, int]:
-    """Make one round; return what was done of what there is to do, but for the count."""
+    """Make one round; return what was done of what there is to do."""
     done = sweep(stream.database, stream.ask_for)
-    return {name: number for name, number in done.items() if number and name != "count"}
+    return {name: number for name, number in done.items() if number}
 
 
 def execute(stream: Stream, statement: Any) -> None:
@@ -222,6 +224,20 @@ def test_sweeps_and_relays_at_once_keep_the_stream_whole(
     assert kept(stream) == (30, list(range(31, 41)))
 
 
+def test_broadcasts_of_a_day_ago_are_deleted_and_stay_on_record(stream: Stream) -> None:
+    user_id = stream.add_user()
+    stream.broadcast(user_id)
+    stream.change(realtime_broadcasts, created_at=ago(25 * HOUR))
+    stream.broadcast(user_id)
+    relay(stream.database, stream.ask_for)
+    told = stream.head
+    assert run(stream) == {"forget_broadcasts": 1}
+    relay(stream.database, stream.ask_for)
+    assert stream.head == told, "that it is gone is no news"
+    assert [row["action"] for row in stream.history("realtime_broadcasts")].count("insert") == 2
+    assert run(stream) == {}
+
+
 def test_rows_that_were_announced_a_day_ago_are_deleted(
     stream: Stream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -270,6 +286,7 @@ def test_a_database_that_is_down_is_said_to_be(log: Log) -> None:
     with pytest.raises(Unavailable):
         sweep(Database(lambda: address), lambda *_: None)
     assert len(log.said("not done")) == 6
+    assert len(log.said("connections not counted")) == 1
 
 
 def test_without_time_nothing_is_begun_and_nothing_fails(stream: Stream) -> None:
@@ -296,5 +313,21 @@ def test_it_says_how_many_are_connected(stream: Stream, capsys: pytest.CaptureFi
     user_id = stream.add_user()
     stream.connect(str(uuid.uuid4()), user_id)
     stream.connect(str(uuid.uuid4()), user_id, ready_at=None, dialect=None)
-    assert sweep(stream.database, stream.ask_for)["count"] == 2
-    assert '"RealtimeConnections":[2.0]' in capsys.readouterr().out.replace(" ", "")
+    done = sweep(stream.database, stream.ask_for)
+    said = capsys.readouterr().out.replace(" ", "")
+    assert '"RealtimeConnections":[2.0]' in said
+    assert "count" not in done
+    assert '"duty":"count"' not in said
+
+
+def test_not_to_know_how_many_are_connected_keeps_nothing_from_being_done(
+    stream: Stream, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(_connection: object) -> int:
+        raise Unavailable("on purpose")
+
+    monkeypatch.setattr(sweep_store, "connected", refuse)
+    stream.append(new_event())
+    stream.connect("A", stream.add_user(), sent_offset=0)
+    assert run(stream) == {"send": 1}
+    assert "RealtimeConnections" not in capsys.readouterr().out

@@ -228,6 +228,8 @@ def test_who_is_behind_what_is_forgotten_is_to_fetch_anew(sent: int) -> None:
             "entityId": "*",
             "action": "refetch",
             "timestamp": "2026-03-10T07:08:09.654Z",
+            "epoch": str(EPOCH),
+            "offset": 7,
         }
     ]
     assert json.loads(plain) == {

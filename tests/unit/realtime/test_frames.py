@@ -12,17 +12,31 @@ from realtime.plain import Request
     [
         ("x\x1e", True),
         ('{"action":"\x1e"}', True),
+        ('{"type":1,"action":"x"}\x1e', True),
+        ('{"protocol":"json","action":"x"}\x1e', True),
+        ('{"action":1}\x1e', True),
+        ('{"action":"x"}\x1e{"action":"x"}\x1e', True),
+        ('{"action":"ping"}\x1e', False),
+        ('{"type":"x","action":"ping"}\x1e\n', False),
         ('{"protocol":"json","version":1}', True),
+        ('{"version":1, "protocol" : "json"', True),
         (' {"type":1,"tar', True),
-        ('{"invocationId" : "1"', True),
+        ('{"invocationId":"1",\n"type": 3', True),
+        ('{"invocationId":"1"', False),
+        ('{"type":"subscribe","channel":"lots"}', False),
+        ('{"type":"ping"}', False),
+        ('[{"type":1}]', False),
         ('{"action":"ping"}', False),
         ('{"type":"x","action":"ping"}', False),
+        ('{"type":1,"action":"ping"}', False),
         ("", False),
         ("{}", False),
         ("noise", False),
     ],
 )
-def test_signalr_is_told_by_its_separator_or_its_first_member(frame: str, expected: bool) -> None:
+def test_signalr_is_told_by_its_separator_or_a_member_of_its_own(
+    frame: str, expected: bool
+) -> None:
     assert is_signalr(frame) is expected
 
 

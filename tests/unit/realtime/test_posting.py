@@ -1,7 +1,6 @@
-"""Posting to API Gateway, played on loopback: what each answer means, and what is tried again."""
+"""Posting to API Gateway, played on loopback: what each answer means; each is asked for once."""
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -30,27 +29,11 @@ def api() -> Iterator[LoopbackApi]:
         yield api
 
 
-@pytest.fixture(autouse=True)
-def _hasty(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(posting, "FIRST_PAUSE_SECONDS", 0.01)
-    monkeypatch.setattr(posting, "LONGEST_PAUSE_SECONDS", 0.02)
-
-
 def do[T](
     endpoint: str, work: Callable[[Poster], Awaitable[T]], credentials: Credentials = CREDENTIALS
 ) -> T:
     with closing(line_to(endpoint, credentials)) as line:
-        return by(line, work)
-
-
-def by[T](line: Line, work: Callable[[Poster], Awaitable[T]]) -> T:
-    done: list[T] = []
-
-    async def run(poster: Poster) -> None:
-        done.append(await work(poster))
-
-    line.run(run)
-    return done[0]
+        return line.run(work)
 
 
 def failing(*faults: Fault) -> Callable[[str, str], Fault | None]:
@@ -69,8 +52,8 @@ def test_a_frame_arrives_as_it_is_at_the_connection_that_is_named(api: LoopbackA
 def test_a_connection_that_is_deleted_is_gone(api: LoopbackApi) -> None:
     async def work(poster: Poster) -> list[Outcome]:
         return [
-            await poster.delete(NAME, 1),
-            await poster.delete(NAME, 1),
+            await poster.delete(NAME),
+            await poster.delete(NAME),
             await poster.post(NAME, FRAME),
         ]
 
@@ -79,18 +62,27 @@ def test_a_connection_that_is_deleted_is_gone(api: LoopbackApi) -> None:
 
 
 @pytest.mark.parametrize("fault", [429, 500, 502, 503, 504, "cut"])
-def test_what_may_do_another_time_is_passing(api: LoopbackApi, fault: Fault) -> None:
-    api.choose_fault = failing(fault)
+def test_what_may_do_another_time_is_passing_and_nothing_waits_for_it(
+    api: LoopbackApi, fault: Fault
+) -> None:
+    api.headers = {"Retry-After": "3600"}
+    api.choose_fault = lambda _method, _name: fault
 
-    assert do(api.endpoint, lambda poster: poster.post(NAME, FRAME)) == "passing"
-    assert api.frames == {}
+    async def work(poster: Poster) -> list[Outcome]:
+        return [await poster.post(NAME, FRAME), await poster.delete(NAME)]
+
+    assert do(api.endpoint, work) == ["passing", "passing"]
+    assert api.asked[:2] == [("POST", NAME), ("DELETE", NAME)]
+    # What may be asked for twice, aiohttp does when the line is cut.
+    assert len(api.asked) == (3 if fault == "cut" else 2)
+    assert (api.frames, api.deleted) == ({}, [])
 
 
 @pytest.mark.parametrize("fault", [400, 403, 413])
 def test_what_no_repeat_helps_is_refused_and_said(api: LoopbackApi, log: Log, fault: int) -> None:
-    api.choose_fault = failing(*repeat(fault, 2))
+    api.choose_fault = failing(fault)
 
-    assert do(api.endpoint, lambda poster: poster.post_again(NAME, FRAME, 1)) == "refused"
+    assert do(api.endpoint, lambda poster: poster.post(NAME, FRAME)) == "refused"
 
     (line,) = log.said("connection not spoken to")
     assert (line["status"], line["method"]) == (fault, "POST")
@@ -117,59 +109,6 @@ def test_where_nobody_listens_it_is_passing() -> None:
     endpoint = f"http://127.0.0.1:{free_port()}/live"
 
     assert do(endpoint, lambda poster: poster.post(NAME, FRAME)) == "passing"
-
-
-def test_it_is_tried_again_until_it_is_taken(api: LoopbackApi) -> None:
-    api.choose_fault = failing(429, 503, "cut")
-
-    assert do(api.endpoint, lambda poster: poster.post_again(NAME, FRAME, 5)) == "delivered"
-    assert api.frames == {NAME: [FRAME]}
-    assert len(api.asked) == 4
-
-
-def test_a_connection_that_goes_meanwhile_is_gone(api: LoopbackApi) -> None:
-    api.choose_fault = failing(429, 410)
-
-    assert do(api.endpoint, lambda poster: poster.post_again(NAME, FRAME, 5)) == "gone"
-
-
-def test_it_is_not_tried_for_longer_than_told(api: LoopbackApi) -> None:
-    api.choose_fault = lambda _method, _id: 503
-    began = time.monotonic()
-
-    assert do(api.endpoint, lambda poster: poster.post_again(NAME, FRAME, 0.1)) == "passing"
-
-    assert len(api.asked) > 1
-    assert time.monotonic() - began < 3
-
-
-@pytest.mark.parametrize(
-    ("said", "seconds"),
-    [
-        ("1", 1),
-        *((said, 0) for said in ("0", "3600", "-1", "1.5", "x", "²", "9" * 99)),
-        ("Wed, 21 Oct 2026 07:28:00 GMT", 0),
-    ],
-)
-def test_a_sane_retry_after_is_heeded(said: str, seconds: float) -> None:
-    assert posting._read("POST", 429, said, "") == posting.Answer("passing", seconds)
-
-
-def test_it_rests_for_as_long_as_the_answer_says(api: LoopbackApi) -> None:
-    api.headers = {"Retry-After": "1"}
-    api.choose_fault = failing(429)
-    began = time.monotonic()
-
-    assert do(api.endpoint, lambda poster: poster.post_again(NAME, FRAME, 5)) == "delivered"
-
-    assert time.monotonic() - began >= 1
-
-
-def test_a_rest_that_would_be_too_long_is_not_begun(api: LoopbackApi) -> None:
-    api.headers = {"Retry-After": "5"}
-    api.choose_fault = failing(429)
-
-    assert do(api.endpoint, lambda poster: poster.post_again(NAME, FRAME, 2)) == "passing"
 
 
 def test_a_few_connections_carry_all_requests(api: LoopbackApi) -> None:
@@ -217,7 +156,7 @@ def test_few_requests_are_not_worth_many_connections(api: LoopbackApi) -> None:
 
 
 def post_once(line: Line) -> Outcome:
-    return by(line, lambda poster: poster.post(NAME, FRAME))
+    return line.run(lambda poster: poster.post(NAME, FRAME))
 
 
 def test_the_next_run_has_the_connections_of_the_last(api: LoopbackApi) -> None:

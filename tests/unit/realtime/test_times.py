@@ -6,11 +6,13 @@ from fieldgate.queues import RESERVE_SECONDS
 from local import template as sam
 from realtime.conversing import ANSWER_SECONDS
 from realtime.fan_out_store import LEASE, SOON
-from realtime.fanning_out import AGAIN_SECONDS, RELEASE_SECONDS, SENDING_SECONDS
+from realtime.fanning_out import RELEASE_SECONDS, SENDING_SECONDS
 from realtime.on_connect import CONNECT_SECONDS
 from realtime.on_disconnect import DISCONNECT_SECONDS
 from realtime.posting import POST_SECONDS
 from realtime.speaking import END_SECONDS
+
+QUEUE_SECONDS = 3  # of a call to SQS, as in `fieldgate.queues`
 
 
 @pytest.fixture(scope="module")
@@ -25,14 +27,14 @@ def timeouts() -> dict[str, int]:
 
 def test_a_run_gives_back_what_it_leased_while_it_has_it() -> None:
     assert LEASE.total_seconds() > SENDING_SECONDS + POST_SECONDS + RELEASE_SECONDS
-    assert AGAIN_SECONDS < SENDING_SECONDS
     assert SOON < LEASE
 
 
 def test_a_run_gives_back_what_it_leased_before_the_function_s_time_is_up(
     timeouts: dict[str, int],
 ) -> None:
-    assert POST_SECONDS + RELEASE_SECONDS < RESERVE_SECONDS
+    # A good-bye and the end; then the queue is asked in two calls, or keeps the message in two.
+    assert 2 * POST_SECONDS + RELEASE_SECONDS + 4 * QUEUE_SECONDS < RESERVE_SECONDS
     assert timeouts["realtime.fan_out.handler"] - RESERVE_SECONDS > SENDING_SECONDS
 
 

@@ -59,14 +59,16 @@ def test_permissions_as_plain_clients_get_them() -> None:
     assert message["data"] == {"userId": "123", "permissions": ["a", "b"]}
 
 
-def test_the_refetch_stands_for_everything_and_has_no_place() -> None:
-    assert views.refetch(datetime(2026, 1, 10, 10, tzinfo=UTC)) == (
+def test_the_refetch_stands_for_everything_up_to_its_place() -> None:
+    assert views.refetch(Position(EPOCH, 42), datetime(2026, 1, 10, 10, tzinfo=UTC)) == (
         "DataChanged",
         {
             "entityType": "*",
             "entityId": "*",
             "action": "refetch",
             "timestamp": "2026-01-10T10:00:00.000Z",
+            "epoch": str(EPOCH),
+            "offset": 42,
         },
     )
 

@@ -3,9 +3,11 @@
 import argparse
 from dataclasses import dataclass
 from datetime import datetime
+from urllib.parse import urlsplit
 
 from rich.console import Console
 
+from fieldgate_client.addresses import is_loopback
 from fieldgate_client.commands import ExitCode, client, remembered_name
 from fieldgate_client.errors import RealtimeRefused
 from fieldgate_client.realtime import PermissionsUpdate, Realtime, RealtimeState, Status, Update
@@ -53,6 +55,8 @@ class Watcher:
 async def watch(options: argparse.Namespace, out: Console) -> ExitCode:
     """Print what changes until somebody stops it, or the server does for good."""
     watcher = Watcher(out)
+    # There is always a network to this very machine: a server there that is down is only that.
+    is_near = is_loopback(urlsplit(options.server).hostname or "")
     async with client(options) as its, its.connectivity as connectivity:
         out.print(f"What changes for {remembered_name(its)}, until Ctrl-C:")
         realtime = Realtime(
@@ -64,7 +68,7 @@ async def watch(options: argparse.Namespace, out: Console) -> ExitCode:
             on_permissions=watcher.permissions,
             on_state=watcher.state,
             on_refused=watcher.refused,
-            connectivity=connectivity,
+            connectivity=None if is_near else connectivity,
         )
         async with realtime:
             await realtime.ended()
