@@ -35,6 +35,9 @@ from tests.support.connections_api import (
 from tests.support.people import Person, begin_session
 
 HANDSHAKE = '{"protocol":"json","version":1}\x1e'
+PING = '{"type":6}\x1e'
+# Whose connections there are in most tests.
+GROWER = Person("", None)
 HOUR = timedelta(hours=1)
 MAX_BYTES = 32 * 1024
 _numbers = itertools.count(1)
@@ -198,3 +201,11 @@ def open_hub(database: Database, environment: pytest.MonkeyPatch) -> Iterator[Hu
             yield HubFunctions(database, api)
         finally:
             connections_api().hang_up()
+
+
+def is_refused_for_good(line: ClientEnd, sentence: str) -> bool:
+    """Say whether the connection was ended with this sentence, and is not to come back."""
+    (last,) = records_of("".join(line.heard))
+    assert last == {"type": 7, "allowReconnect": False, "error": last["error"]}
+    assert sentence in last["error"]
+    return line.is_closed

@@ -6,7 +6,9 @@ import pytest
 from fieldgate.db.engine import Database
 from tests.support.connections_api import run_connections_api
 from tests.support.fan_out import Switchboard
+from tests.support.people import register
 from tests.support.stream import Stream
+from tests.support.websocket import GROWER, ClientEnd, HubFunctions, open_hub
 
 
 @pytest.fixture
@@ -20,3 +22,23 @@ def board(database: Database) -> Iterator[Switchboard]:
 def grower(board: Switchboard) -> UUID:
     """A user with a role of their own, `agent`."""
     return board.stream.add_user("agent")
+
+
+@pytest.fixture
+def hub(live_database: Database, environment: pytest.MonkeyPatch) -> Iterator[HubFunctions]:
+    register(live_database, GROWER)
+    with open_hub(live_database, environment) as hub:
+        yield hub
+
+
+@pytest.fixture
+def line(hub: HubFunctions) -> ClientEnd:
+    """A connection whose handshake is yet to come."""
+    return hub.connect(GROWER)
+
+
+@pytest.fixture
+def app(line: ClientEnd) -> ClientEnd:
+    """A connection that is ready."""
+    line.shake_hands()
+    return line

@@ -1,30 +1,24 @@
 """Whatever comes in a frame, there is an answer, and it is one."""
 
 import json
-from collections.abc import Iterator
 from uuid import UUID
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fieldgate.db.engine import Database
 from realtime.frames import is_signalr
-from tests.support.people import Person, begin_session, register
-from tests.support.websocket import HANDSHAKE, HubFunctions, open_hub, records_of
-
-GROWER = Person("", None)
+from tests.support.people import begin_session
+from tests.support.websocket import (
+    GROWER,
+    HANDSHAKE,
+    HubFunctions,
+    records_of,
+)
 
 in_any_test = settings(
     suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=150
 )
-
-
-@pytest.fixture
-def hub(live_database: Database, environment: pytest.MonkeyPatch) -> Iterator[HubFunctions]:
-    register(live_database, GROWER)
-    with open_hub(live_database, environment) as hub:
-        yield hub
 
 
 json_values = st.recursive(

@@ -2,11 +2,9 @@
 
 import json
 import time
-from collections.abc import Iterator
 
 import pytest
 
-from fieldgate.db.engine import Database
 from realtime import conversing, on_message
 from realtime.invocation_limits import (
     CALLS_AT_ONCE,
@@ -19,34 +17,18 @@ from tests.integration.test_cache import silent_server
 from tests.support.connections_api import Fault
 from tests.support.database import count_statements
 from tests.support.log import Log
-from tests.support.people import Person, begin_session, register
+from tests.support.people import begin_session
 from tests.support.ports import free_port
 from tests.support.websocket import (
+    GROWER,
     HANDSHAKE,
+    PING,
     ClientEnd,
     HubFunctions,
     event_of,
     invocation,
-    open_hub,
     records_of,
 )
-
-GROWER = Person("", None)
-PING = '{"type":6}\x1e'
-
-
-@pytest.fixture
-def hub(live_database: Database, environment: pytest.MonkeyPatch) -> Iterator[HubFunctions]:
-    register(live_database, GROWER)
-    with open_hub(live_database, environment) as hub:
-        yield hub
-
-
-@pytest.fixture
-def app(hub: HubFunctions) -> ClientEnd:
-    line = hub.connect(GROWER)
-    line.shake_hands()
-    return line
 
 
 @pytest.fixture

@@ -1,10 +1,9 @@
 """Announcements and handshakes at the same moment: nobody hears too early, nobody too little."""
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 
-import pytest
 from sqlalchemy import func, insert
 
 from fieldgate.db.engine import Database
@@ -12,19 +11,16 @@ from fieldgate.db.tables import realtime_connections
 from fieldgate.db.url import parse_url
 from realtime.fan_out_queue import Task
 from realtime.relaying import relay
-from tests.support.people import Person, begin_session, register
+from tests.support.people import begin_session
 from tests.support.stream import HOUR, Stream
-from tests.support.websocket import HANDSHAKE, ClientEnd, HubFunctions, open_hub
+from tests.support.websocket import (
+    GROWER,
+    HANDSHAKE,
+    ClientEnd,
+    HubFunctions,
+)
 
-GROWER = Person("", None)
 HANDSHAKES = 500
-
-
-@pytest.fixture
-def hub(live_database: Database, environment: pytest.MonkeyPatch) -> Iterator[HubFunctions]:
-    register(live_database, GROWER)
-    with open_hub(live_database, environment) as hub:
-        yield hub
 
 
 def connect_all(hub: HubFunctions) -> list[ClientEnd]:

@@ -1,6 +1,5 @@
 """Who is let in at $connect, and that a session that ends takes its connections with it."""
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
@@ -21,18 +20,16 @@ from tests.support.people import Person, begin_session, register
 from tests.support.ports import free_port
 from tests.support.racing import race, waiting
 from tests.support.stream import HOUR, Stream
-from tests.support.websocket import ClientEnd, HubFunctions, claims_of, event_of, open_hub
+from tests.support.websocket import (
+    GROWER,
+    ClientEnd,
+    HubFunctions,
+    claims_of,
+    event_of,
+)
 
-GROWER = Person("", None)
 NEIGHBOUR = Person("", None, phone="+254711000007", email=None)
 BOSS = Person("", None, phone="+254711000008", email=None, roles=("admin",))
-
-
-@pytest.fixture
-def hub(live_database: Database, environment: pytest.MonkeyPatch) -> Iterator[HubFunctions]:
-    register(live_database, GROWER)
-    with open_hub(live_database, environment) as hub:
-        yield hub
 
 
 @pytest.fixture

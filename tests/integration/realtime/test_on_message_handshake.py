@@ -7,7 +7,6 @@ from functools import partial
 import pytest
 from sqlalchemy import func
 
-from fieldgate.db.engine import Database
 from identity.signing_out import sign_out
 from realtime import connection_store
 from realtime.membership import HANDSHAKE_SECONDS
@@ -15,46 +14,17 @@ from realtime.sweeping import sweep
 from tests.support.connections_api import Fault
 from tests.support.database import count_statements
 from tests.support.fan_out import Switchboard
-from tests.support.people import Person, register
 from tests.support.stream import Stream, new_event
 from tests.support.websocket import (
+    GROWER,
     HANDSHAKE,
+    PING,
     ClientEnd,
     HubFunctions,
     invocation,
-    open_hub,
+    is_refused_for_good,
     records_of,
 )
-
-GROWER = Person("", None)
-PING = '{"type":6}\x1e'
-
-
-@pytest.fixture
-def hub(live_database: Database, environment: pytest.MonkeyPatch) -> Iterator[HubFunctions]:
-    register(live_database, GROWER)
-    with open_hub(live_database, environment) as hub:
-        yield hub
-
-
-@pytest.fixture
-def line(hub: HubFunctions) -> ClientEnd:
-    """A connection whose handshake is yet to come."""
-    return hub.connect(GROWER)
-
-
-@pytest.fixture
-def app(line: ClientEnd) -> ClientEnd:
-    """A connection that is ready."""
-    line.shake_hands()
-    return line
-
-
-def is_refused_for_good(line: ClientEnd, sentence: str) -> bool:
-    (last,) = records_of("".join(line.heard))
-    assert last == {"type": 7, "allowReconnect": False, "error": last["error"]}
-    assert sentence in last["error"]
-    return line.is_closed
 
 
 def test_the_handshake_is_answered_before_anything_else_may_be_sent(

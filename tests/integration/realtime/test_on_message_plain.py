@@ -1,34 +1,24 @@
 """What a client that speaks plain JSON sends and gets."""
 
 import json
-from collections.abc import Iterator
 from functools import partial
 from uuid import uuid4
 
 import pytest
 
-from fieldgate.db.engine import Database
 from realtime import connection_store
 from tests.support.database import count_statements
 from tests.support.people import Person, begin_session, register
 from tests.support.racing import race
 from tests.support.stream import Stream, new_event
-from tests.support.websocket import HANDSHAKE, ClientEnd, HubFunctions, open_hub
+from tests.support.websocket import (
+    GROWER,
+    HANDSHAKE,
+    ClientEnd,
+    HubFunctions,
+)
 
-GROWER = Person("", None)
 BOSS = Person("", None, phone="+254711000008", email=None, roles=("admin",))
-
-
-@pytest.fixture
-def hub(live_database: Database, environment: pytest.MonkeyPatch) -> Iterator[HubFunctions]:
-    register(live_database, GROWER)
-    with open_hub(live_database, environment) as hub:
-        yield hub
-
-
-@pytest.fixture
-def line(hub: HubFunctions) -> ClientEnd:
-    return hub.connect(GROWER)
 
 
 def test_the_first_request_makes_the_connection_ready(hub: HubFunctions, line: ClientEnd) -> None:

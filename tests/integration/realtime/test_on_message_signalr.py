@@ -1,55 +1,22 @@
 """What a SignalR client asks and is answered, once it is connected."""
 
 import json
-from collections.abc import Iterator
 from typing import Any
 from uuid import uuid4
 
 import pytest
 
-from fieldgate.db.engine import Database
 from tests.support.database import count_statements
-from tests.support.people import Person, register
 from tests.support.stream import Stream, new_event
 from tests.support.websocket import (
+    GROWER,
     HANDSHAKE,
+    PING,
     ClientEnd,
     HubFunctions,
     invocation,
-    open_hub,
-    records_of,
+    is_refused_for_good,
 )
-
-GROWER = Person("", None)
-PING = '{"type":6}\x1e'
-
-
-@pytest.fixture
-def hub(live_database: Database, environment: pytest.MonkeyPatch) -> Iterator[HubFunctions]:
-    register(live_database, GROWER)
-    with open_hub(live_database, environment) as hub:
-        yield hub
-
-
-@pytest.fixture
-def line(hub: HubFunctions) -> ClientEnd:
-    """A connection whose handshake is yet to come."""
-    return hub.connect(GROWER)
-
-
-@pytest.fixture
-def app(line: ClientEnd) -> ClientEnd:
-    """A connection that is ready."""
-    line.shake_hands()
-    return line
-
-
-def is_refused_for_good(line: ClientEnd, sentence: str) -> bool:
-    (last,) = records_of("".join(line.heard))
-    assert last == {"type": 7, "allowReconnect": False, "error": last["error"]}
-    assert sentence in last["error"]
-    return line.is_closed
-
 
 # Calls
 
