@@ -112,5 +112,6 @@ $(UV):
 .build/signalr/synced: .venvs/node/synced tests/e2e/signalr/package.json tests/e2e/signalr/package-lock.json
 	@$(LOCK) sh -c 'rm -rf .build/signalr && mkdir -p .build/signalr \
 		&& cp tests/e2e/signalr/package*.json .build/signalr && cd .build/signalr \
-		&& PATH="$(CURDIR)/.venvs/node/bin:$$PATH" npm_config_cache="$(CURDIR)/.build/npm" npm ci --ignore-scripts \
+		&& PATH="$(CURDIR)/.venvs/node/bin:$$PATH" npm_config_cache="$(CURDIR)/.build/npm" \
+			NODE_DISABLE_COMPILE_CACHE=1 npm ci --ignore-scripts \
 			--no-audit --no-fund --loglevel=error && touch synced'
