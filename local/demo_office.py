@@ -36,22 +36,21 @@ LOOK_SECONDS = 0.05
 
 @dataclass
 class Office:
-    """What the second client heard, and when it was connected."""
+    """What the second client heard, and in which state it found what it was told of."""
 
     story: Story
     api: Api
     network: Faults
     connectivity: Connectivity
     status: Status = field(default_factory=lambda: Status(RealtimeState.CONNECTING))
-    live: list[Update] = field(default_factory=list)
-    caught_up: list[Update] = field(default_factory=list)
-    media_states: dict[str, str] = field(default_factory=dict)
+    live: list[tuple[Update, str]] = field(default_factory=list)
+    caught_up: list[tuple[Update, str]] = field(default_factory=list)
 
     async def hear(self, update: Update) -> None:
         """Fetch what changed, as an app does: what is told are ids."""
+        heard = self.live if self._is_live() else self.caught_up
         answer = await self.api.request("GET", f"/media/{update.entity_id}")
-        self.media_states[update.entity_id] = answer.fields.text("state")
-        (self.live if self._is_live() else self.caught_up).append(update)
+        heard.append((update, answer.fields.text("state")))
 
     async def notice(self, status: Status) -> None:
         self.status = status
@@ -61,13 +60,11 @@ class Office:
 
     async def until_it_heard(self, media_id: str, state: str) -> None:
         """Wait until it was told of a media, while connected, and found it in this state."""
-        await self._until_it_knows(media_id, state)
-        self._say_if_told(media_id, self.live, "while connected")
+        await self._until_told(media_id, state, self.live, "while connected")
 
     async def until_it_caught_up(self, media_id: str, state: str) -> None:
         """Wait until it was told of a media that it had missed, and found it in this state."""
-        await self._until_it_knows(media_id, state)
-        self._say_if_told(media_id, self.caught_up, "when catching up")
+        await self._until_told(media_id, state, self.caught_up, "when catching up")
 
     @asynccontextmanager
     async def away(self) -> AsyncIterator[None]:
@@ -83,22 +80,22 @@ class Office:
         table = Table("the office heard", "while connected", "catching up", title="Data changes")
         for action in ("created", "updated"):
             counts = [
-                sum(update.action == action for update in heard)
+                sum(update.action == action for update, _ in heard)
                 for heard in (self.live, self.caught_up)
             ]
             table.add_row(action, *map(str, counts))
         self.story.console.print(table)
 
-    async def _until_it_knows(self, media_id: str, state: str) -> None:
-        await self._wait(
-            lambda: self.media_states.get(media_id) == state, f"did not hear of {media_id}"
-        )
+    async def _until_told(
+        self, media_id: str, state: str, heard: list[tuple[Update, str]], how: str
+    ) -> None:
+        def found() -> dict[str, str]:
+            """What it was told last, and the state it then found, for each action."""
+            return {update.action: seen for update, seen in heard if update.entity_id == media_id}
 
-    def _say_if_told(self, media_id: str, updates: list[Update], how: str) -> None:
-        heard = [update.action for update in updates if update.entity_id == media_id]
-        if not heard:
-            raise DemoFailed(f"The office heard of {media_id}, but not {how}.")
-        self.story.console.print(f"  told {how}: {', '.join(heard)}")
+        await self._wait(lambda: state in found().values(), f"was not told {how} of {media_id}")
+        told = ", ".join(f"{action} ({seen})" for action, seen in found().items())
+        self.story.console.print(f"  told {how}: {told}")
 
     def _is_live(self) -> bool:
         return self.status.state is RealtimeState.LIVE
