@@ -33,7 +33,7 @@ def answer(connection_id: str, request: Request) -> str:
         refusal = conversing.refusal(error, connection_id)
         return plain.error(refusal.code, refusal.message, request.id)
     if connected is None:
-        return end(connection_id, plain.close("session_ended", reconnect=True))
+        return end(connection_id, plain.close(conversing.why_over(connection_id), reconnect=True))
     return end(connection_id, signalr.close(ANOTHER_DIALECT, allow_reconnect=False))
 
 

@@ -77,7 +77,8 @@ def _answer(connection_id: str, spoken: Sequence[Record]) -> str:
 def _found(connection_id: str) -> "Connected":
     connected = conversing.find(connection_id)
     if connected is None:
-        raise _Ends(signalr.close(signalr.ENDED, allow_reconnect=True))
+        sentence = signalr.REASONS.get(conversing.why_over(connection_id))
+        raise _Ends(signalr.close(sentence, allow_reconnect=True))
     if not connected.begun or connected.dialect == "json":
         raise FrameRefused(OUT_OF_TURN)
     return connected

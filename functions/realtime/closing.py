@@ -4,7 +4,6 @@ Whoever asks for it may be wrong, or late: what the database says now is what co
 """
 
 import time
-from collections.abc import Mapping
 
 from fieldgate import deadline
 from fieldgate.db.engine import Database
@@ -14,13 +13,6 @@ from realtime.fan_out_queue import Work
 from realtime.fan_out_store import Closing
 from realtime.fanning_out import RELEASE_SECONDS, SENDING_SECONDS, forget
 from realtime.posting import Outcome, Poster, at_once
-
-# A logout is nothing that the network did, and only an app that is told can tell. Who never became
-# ready has no dialect, and hears nothing.
-_SENTENCES: Mapping[str, str] = {
-    "session_ended": signalr.ENDED,
-    "token_expired": "The token has expired.",
-}
 
 
 async def close(database: Database, poster: Poster, work: Work) -> list[Work]:
@@ -66,5 +58,5 @@ async def _end(poster: Poster, closing: Closing) -> Outcome:
 def good_bye(closing: Closing) -> bytes:
     """Return the last frame; after it a client connects anew, and is let in or not."""
     if closing.dialect == "signalr":
-        return signalr.close(_SENTENCES.get(closing.reason), allow_reconnect=True).encode()
+        return signalr.close(signalr.REASONS.get(closing.reason), allow_reconnect=True).encode()
     return plain.close(closing.reason, reconnect=True).encode()

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from fieldgate import deadline
-from fieldgate.errors import FieldgateError, ValidationFailed
+from fieldgate.errors import FieldgateError, Unavailable, ValidationFailed
 from fieldgate.observability import logger
 from realtime import audiences, dialects
 from realtime.events import MAX_OFFSET, PAGE
@@ -63,6 +63,21 @@ def find(connection_id: str) -> "Connected | None":
         # Only SignalR's handshake comes before one is ready.
         dialects.note(connection_id, found.dialect or "signalr")
     return found
+
+
+def why_over(connection_id: str) -> str:
+    """Return why a connection that `find` didn't has no right to be there: `fan_out_store.Reason`.
+
+    Where nobody can tell any more, its session has ended.
+    """
+    from fieldgate.db.engine import database
+    from realtime import fan_out_store
+
+    try:
+        found = database().read(lambda c: fan_out_store.find_closing(c, [connection_id]))
+    except Unavailable:
+        found = []
+    return found[0].reason if found else "session_ended"
 
 
 def begin_handshake(connection_id: str) -> bool:

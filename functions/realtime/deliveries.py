@@ -10,6 +10,10 @@ from realtime.events import Position, StreamEvent, Stretch
 from realtime.fan_out_store import Mailbox
 from realtime.frames import MAX_BYTES, Dialect
 
+# Of a mailbox in a round: who is owed much gets the rest in further ones, and those who are posted
+# to beside them don't wait for it.
+MOST_FRAMES = 20
+
 
 @dataclass(frozen=True)
 class Frame:
@@ -55,7 +59,11 @@ class Deliveries:
             for event in self.stretch.events
             if mailbox.sent < event.offset <= until and not audiences.isdisjoint(event.audiences)
         ]
-        return Delivery(mailbox, self._frames(mailbox, seen), until)
+        frames = self._frames(mailbox, seen)
+        if len(frames) > MOST_FRAMES:
+            frames = frames[:MOST_FRAMES]
+            until = frames[-1].until
+        return Delivery(mailbox, frames, until)
 
     def _frames(self, mailbox: Mailbox, seen: Sequence[StreamEvent]) -> list[Frame]:
         tells_permissions = any(event.kind == "permissions" for event in seen)

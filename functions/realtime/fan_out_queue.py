@@ -29,7 +29,7 @@ class FanOutQueueSettings(Settings):
 class Work(BaseModel):
     """The body of a message. What there is to send stands with the connections in the database.
 
-    `tries` went before, since these connections last took something.
+    `tries` went before, in a row and in vain.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -53,14 +53,18 @@ def ask_for(task: Task, connections: Sequence[str], queue_url: str, *, tries: in
         Unavailable: the queue didn't take all of it; what it took will be done.
 
     """
-    pause = 1 << (tries - 1) if tries else 0
     bodies = [
         Work(task=task, connections=part, tries=tries).model_dump_json(exclude_defaults=True)
         for part in batched(connections, MOST_CONNECTIONS, strict=False)
     ]
     for part in batched(bodies, queues.BATCH, strict=False):
-        if queues.send_batch(queue_url, part, delay_seconds=pause) < len(part):
+        if queues.send_batch(queue_url, part, delay_seconds=pause_seconds(tries)) < len(part):
             raise Unavailable(queues.SENTENCE)
+
+
+def pause_seconds(tries: int) -> int:
+    """Return how long to wait after so many tries: 0, 1, 2, 4, up to 32 s."""
+    return 1 << (min(tries, LAST_TRY) - 1) if tries else 0
 
 
 def again(task: Task, tries: Mapping[str, int]) -> list[Work]:

@@ -4,7 +4,7 @@ Rows are locked in the order of their ids, as everywhere.
 """
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Literal
@@ -35,7 +35,7 @@ _CLAIM = text(f"""
     )
     UPDATE realtime_connections SET leased_until = now() + CAST(:lease AS interval)
     FROM free WHERE realtime_connections.id = free.id
-    RETURNING realtime_connections.id, user_id, dialect, sent_offset, wanted_offset,
+    RETURNING realtime_connections.id, user_id, dialect, sent_offset, wanted_offset, tries,
         CAST(leased_until AS text), array_to_string(channels, ' ') AS channels,
         (SELECT string_agg(role, ' ') FROM user_roles
             WHERE user_roles.user_id = realtime_connections.user_id) AS roles,
@@ -48,15 +48,22 @@ _HELD_FOR_LONG = text(f"""
         WHERE id = ANY ({_IDS}) AND wanted_offset > sent_offset
             AND leased_until BETWEEN now() AND now() + CAST(:left AS interval))""")  # noqa: S608
 
+# A little less than the message that asks again is delayed by, which is not to come too early.
 _RELEASE = text("""
     WITH ours AS (
-        SELECT realtime_connections.id, CAST(sent.until AS bigint) FROM realtime_connections
+        SELECT realtime_connections.id, CAST(sent.until AS bigint),
+            coalesce(CAST(CAST(:tries AS jsonb) ->> realtime_connections.id AS smallint), 0)
+                AS tries,
+            CAST(CAST(:pauses AS jsonb) ->> realtime_connections.id AS integer) AS pause
+        FROM realtime_connections
         JOIN jsonb_each_text(CAST(:sent AS jsonb)) AS sent (id, until)
             ON sent.id = realtime_connections.id
         WHERE leased_until = CAST(:leased_until AS timestamptz)
         ORDER BY realtime_connections.id FOR UPDATE OF realtime_connections
     )
-    UPDATE realtime_connections SET sent_offset = ours.until, leased_until = NULL
+    UPDATE realtime_connections SET sent_offset = ours.until, leased_until = NULL,
+        tries = ours.tries,
+        retry_at = now() + interval '1 second' * ours.pause - interval '0.5 seconds'
     FROM ours WHERE realtime_connections.id = ours.id
     RETURNING realtime_connections.id, wanted_offset""")
 
@@ -72,13 +79,17 @@ _TO_CLOSE = text(f"""
 
 @dataclass(frozen=True)
 class Mailbox:
-    """A connection that is owed the events after `sent`, up to `wanted`; whose it is, as of now."""
+    """A connection that is owed the events after `sent`, up to `wanted`; whose it is, as of now.
+
+    In so many `tries` before it took nothing.
+    """
 
     id: str
     dialect: Dialect
     viewer: Viewer
     sent: int
     wanted: int
+    tries: int = 0
 
 
 @dataclass(frozen=True)
@@ -118,12 +129,25 @@ def is_held_for_long(connection: Connection, ids: Collection[str]) -> bool:
     return bool(connection.scalar(_HELD_FOR_LONG, {"ids": _json(ids), "left": LEASE - SOON}))
 
 
-def release(connection: Connection, claimed: Claim, sent: dict[str, int]) -> set[str]:
+def release(
+    connection: Connection,
+    claimed: Claim,
+    sent: Mapping[str, int],
+    tries: Mapping[str, int],
+    pauses: Mapping[str, int],
+) -> set[str]:
     """Give mailboxes back, each with how far it was sent; those of another run by now are left.
+
+    Who took nothing had so many `tries` by now, and is left alone for its pause, in seconds.
 
     Returns the ids of those to which more is owed than when they were claimed.
     """
-    values = {"sent": json.dumps(sent), "leased_until": claimed.leased_until}
+    values = {
+        "sent": json.dumps(sent),
+        "tries": json.dumps(tries),
+        "pauses": json.dumps(pauses),
+        "leased_until": claimed.leased_until,
+    }
     wanted = {row.id: row.wanted_offset for row in connection.execute(_RELEASE, values)}
     return {
         mailbox.id
@@ -147,4 +171,11 @@ def _mailbox(row: RowMapping) -> Mailbox:
         (row[name] or "").split() for name in ("roles", "permissions", "channels")
     )
     viewer = Viewer(row["user_id"], roles, frozenset(permissions), channels)
-    return Mailbox(row["id"], row["dialect"], viewer, row["sent_offset"], row["wanted_offset"])
+    return Mailbox(
+        row["id"],
+        row["dialect"],
+        viewer,
+        sent=row["sent_offset"],
+        wanted=row["wanted_offset"],
+        tries=row["tries"],
+    )

@@ -20,7 +20,7 @@ from fieldgate.errors import Unavailable
 from fieldgate.observability import gauge, logger
 from realtime import connection_store, fan_out_queue, fan_out_store, stream_store
 from realtime.deliveries import Deliveries, Delivery
-from realtime.fan_out_queue import LAST_TRY, Work
+from realtime.fan_out_queue import LAST_TRY, Work, pause_seconds
 from realtime.fan_out_store import Claim
 from realtime.posting import Poster, at_once
 
@@ -67,7 +67,6 @@ async def send_owed(database: Database, poster: Poster, work: Work) -> list[Work
 
     """
     left: dict[str, int] = {}
-    tried = work.tries
     waiting = unclaimed = set(work.connections)
     while waiting:
         ends = time.monotonic() + min(SENDING_SECONDS, deadline.seconds_left())
@@ -77,7 +76,7 @@ async def send_owed(database: Database, poster: Poster, work: Work) -> list[Work
         unclaimed = unclaimed - {mailbox.id for mailbox in claimed.mailboxes}
         sending = Sending(ends, {mailbox.id: mailbox.sent for mailbox in claimed.mailboxes})
         try:
-            deliveries = await _post(database, poster, claimed, sending, tried)
+            deliveries = await _post(database, poster, claimed, sending)
         except Exception:
             # Whoever comes next need not wait for the lease, nor post again what was posted.
             with suppress(Unavailable), deadline.within(RELEASE_SECONDS):
@@ -89,14 +88,13 @@ async def send_owed(database: Database, poster: Poster, work: Work) -> list[Work
         left |= sending.tries
         unread = {mine.mailbox.id for mine in deliveries if mine.until < mine.mailbox.wanted}
         waiting = (more | unread) - sending.given_back() - sending.gone - sending.put_out
-        tried = 0  # by them: they took all there was
     if unclaimed and _is_held_for_long(database, unclaimed):
         raise Unavailable("Another run has some of these connections, and for long.")
     return fan_out_queue.again("send", left)
 
 
 async def _post(
-    database: Database, poster: Poster, claimed: Claim, sending: Sending, tried: int
+    database: Database, poster: Poster, claimed: Claim, sending: Sending
 ) -> list[Delivery]:
     """Post to all mailboxes; put out who, after so many tries, takes nothing in the last."""
     after = min(mailbox.sent for mailbox in claimed.mailboxes)
@@ -111,12 +109,12 @@ async def _post(
             del sending.tries[name]
             sending.put_out.add(name)
 
-    await at_once(deliveries, lambda delivery: _deliver(poster, delivery, sending, tried))
+    await at_once(deliveries, lambda delivery: _deliver(poster, delivery, sending))
     await at_once([name for name, had in sending.tries.items() if had > LAST_TRY], put_out)
     return deliveries
 
 
-async def _deliver(poster: Poster, delivery: Delivery, sending: Sending, tried: int) -> None:
+async def _deliver(poster: Poster, delivery: Delivery, sending: Sending) -> None:
     """Post the frames, as far as they are taken and time allows."""
     name = delivery.mailbox.id
     for done, frame in enumerate(delivery.frames):
@@ -130,7 +128,7 @@ async def _deliver(poster: Poster, delivery: Delivery, sending: Sending, tried: 
             sending.refused.add(name)
         elif outcome == "passing":
             # Who took some does read.
-            sending.tries[name] = 1 if done else tried + 1
+            sending.tries[name] = 1 if done else delivery.mailbox.tries + 1
         if outcome != "delivered":
             return
         sending.frames += 1
@@ -152,8 +150,9 @@ def _release(database: Database, claimed: Claim, sending: Sending) -> set[str]:
     """Give the mailboxes back and forget who is gone; return to whom more is owed by now."""
     away = sending.gone | sending.put_out
     there = {name: sent for name, sent in sending.sent.items() if name not in away}
+    pauses = {name: pause_seconds(tries) for name, tries in sending.tries.items()}
     more = database.transact(
-        lambda c: fan_out_store.release(c, claimed, there),
+        lambda c: fan_out_store.release(c, claimed, there, sending.tries, pauses),
         actor=ACTOR,
         request_id=request_id.current(),
     )

@@ -24,7 +24,8 @@ IS_OVER = f"""
     (NOT {IS_GOOD} OR (ready_at IS NULL
         AND connected_at <= now() - interval '{HANDSHAKE_SECONDS} seconds'))"""
 
-# It is owed something, and no run is posting to it.
+# It is owed something, no run is posting to it, and it isn't left alone for having taken nothing.
 IS_DUE = """
     (ready_at IS NOT NULL AND wanted_offset > sent_offset
-        AND (leased_until IS NULL OR leased_until < now()))"""
+        AND (leased_until IS NULL OR leased_until < now())
+        AND (retry_at IS NULL OR retry_at <= now()))"""

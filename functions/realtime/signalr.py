@@ -19,6 +19,8 @@ UNFINISHED = "A record must end, with 0x1e, in the frame that it begins in; this
 NO_TYPE = "A record needs a type."
 # After it a client may come back, with another token.
 ENDED = "The session has ended."
+# Why a connection is closed whose client may come back. Who never became ready hears nothing.
+REASONS = {"session_ended": ENDED, "token_expired": "The token has expired."}
 
 PING = '{"type":6}' + RECORD_SEPARATOR
 HANDSHAKE_ANSWER = "{}" + RECORD_SEPARATOR

@@ -148,6 +148,8 @@ def _create_connections() -> None:
         _offset("sent_offset"),
         _offset("wanted_offset"),
         sa.Column("leased_until", sa.DateTime(timezone=True)),
+        sa.Column("tries", sa.SmallInteger(), server_default=sa.text("0"), nullable=False),
+        sa.Column("retry_at", sa.DateTime(timezone=True)),
         sa.PrimaryKeyConstraint("id", name="pk_realtime_connections"),
         sa.CheckConstraint(
             "dialect IN ('signalr', 'json')", name="ck_realtime_connections_dialect"

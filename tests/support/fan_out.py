@@ -114,6 +114,9 @@ class Switchboard:
     def end_leases(self) -> None:
         self.stream.change(realtime_connections, leased_until=func.now() - timedelta(seconds=1))
 
+    def end_pauses(self) -> None:
+        self.stream.change(realtime_connections, retry_at=None)
+
     def send(self, *connection_ids: str) -> list[Work]:
         """Do as messages have it done that name these connections, or all there are.
 
@@ -125,7 +128,14 @@ class Switchboard:
         return self._ask("close", connection_ids)
 
     def do(self, *messages: Work) -> list[Work]:
-        """Do what messages ask for; return what they ask for in turn."""
+        """Do what messages ask for; return what they ask for in turn.
+
+        Those that come after some tries come when their pause is over.
+        """
+        for work in messages:
+            if work.task == "send" and work.tries:
+                for name in work.connections:
+                    self.change(name, tries=work.tries, retry_at=None)
         with closing(line_to(self.api.endpoint)) as line:
             return [
                 left

@@ -16,9 +16,10 @@ import pytest
 from fieldgate.db.engine import Database
 from fieldgate.db.url import parse_url
 from realtime.fan_out_queue import LAST_TRY, Work
+from realtime.fanning_out import send_owed
 from tests.support.connections_api import Fault
 from tests.support.database import count_statements
-from tests.support.fan_out import Switchboard
+from tests.support.fan_out import Switchboard, line_to
 from tests.support.log import Log
 from tests.support.racing import race
 from tests.support.stream import new_event
@@ -160,6 +161,70 @@ def test_what_comes_while_the_last_try_is_taken_has_tries_of_its_own(
     assert board.api.deleted == []
 
 
+def test_who_took_something_since_is_not_put_out_by_a_late_message(
+    board: Switchboard, grower: UUID
+) -> None:
+    board.connect("A=", grower)
+    board.announce(new_event())
+    board.change("A=", tries=LAST_TRY)
+    assert board.send("A=") == []
+    board.announce(new_event())
+    board.api.choose_fault = lambda method, _name: 429 if method == "POST" else None
+
+    # What counts is what stands with the connection, and not what a message says.
+    late = Work(task="send", connections=("A=",), tries=LAST_TRY)
+    with closing(line_to(board.api.endpoint)) as line:
+        left = line.run(partial(send_owed, board.database, work=late))
+
+    assert left == left_for(1, "A=")
+    assert board.api.deleted == []
+
+
+def test_in_its_pause_a_connection_is_left_alone_and_gets_no_second_chain(
+    board: Switchboard, grower: UUID
+) -> None:
+    board.connect("A=", grower)
+    board.announce(new_event())
+    board.api.choose_fault = lambda _method, _name: 429
+    left = board.send("A=")
+    assert left == left_for(1, "A=")
+
+    for _ in range(5):
+        board.announce(new_event())
+        assert board.send("A=") == []
+
+    assert board.api.asked.count(("POST", "A=")) == 1
+    board.api.choose_fault = lambda _method, _name: None
+    assert board.do(*left) == []
+    assert board.offsets("A=") == [1, 2, 3, 4, 5, 6]
+
+
+def test_who_is_owed_much_holds_up_nobody(
+    board: Switchboard, grower: UUID, database_url: str
+) -> None:
+    other = board.stream.add_user()
+    board.connect("A=", grower, dialect="json")
+    board.connect("B=", other)
+    board.announce(new_event(), *[new_event(f"user:{grower}") for _ in range(100)])
+    sent_to_the_other: list[int] = []  # and how many A= had got by then
+
+    def announce_once(name: str, _frame: bytes) -> None:
+        got = len(board.api.frames["A="])
+        if name == "B=":
+            sent_to_the_other.append(got)
+        elif got == 1:
+            with closing(Database(lambda: parse_url(database_url, "the test"))) as database:
+                board.at(database).announce(new_event(f"user:{other}"))
+
+    board.api.on_taken = announce_once
+
+    assert board.send() == []
+
+    assert board.offsets("A=") == list(range(1, 102))
+    assert board.offsets("B=") == [1, 102]
+    assert sent_to_the_other[1] < 101
+
+
 @pytest.mark.parametrize("fault", [429, 503, 403])
 def test_where_all_is_throttled_nobody_is_put_out(
     board: Switchboard, grower: UUID, fault: int
@@ -174,6 +239,7 @@ def test_where_all_is_throttled_nobody_is_put_out(
     assert board.stream.owed() == dict.fromkeys(names, 1)
     assert board.leased() == []
     # Then the sweep asks for them.
+    board.end_pauses()
     board.api.choose_fault = lambda _method, _name: None
     assert board.send() == []
     assert {tuple(board.offsets(name)) for name in names} == {(1,)}

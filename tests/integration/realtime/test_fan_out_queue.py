@@ -130,6 +130,7 @@ def test_for_whom_it_failed_is_asked_again_after_growing_pauses(
 
     assert deliver(sqs) == []
     for _ in range(LAST_TRY):
+        board.end_pauses()
         event = message(asked(sqs)[-1][1])
         assert fan_out.handler(event, CONTEXT) == {"batchItemFailures": []}
 
@@ -232,6 +233,7 @@ def test_who_is_put_out_is_counted(board: Switchboard, capsys: pytest.CaptureFix
     board.announce(new_event())
     board.api.choose_fault = lambda method, _name: 429 if method == "POST" else None
 
+    board.change("A=", tries=LAST_TRY)
     fan_out.handler(message({"task": "send", "connections": ["A="], "tries": LAST_TRY}), CONTEXT)
 
     metrics = counted(capsys)

@@ -5,12 +5,14 @@ from functools import partial
 from uuid import uuid4
 
 import pytest
+from sqlalchemy import func, update
 
+from fieldgate.db.tables.realtime import realtime_connections
 from realtime import connection_store
 from tests.support.database import count_statements
 from tests.support.people import Person, begin_session, register
 from tests.support.racing import race
-from tests.support.stream import Stream, new_event
+from tests.support.stream import HOUR, Stream, new_event
 from tests.support.websocket import (
     GROWER,
     HANDSHAKE,
@@ -19,6 +21,17 @@ from tests.support.websocket import (
 )
 
 BOSS = Person("", None, phone="+254711000008", email=None, roles=("admin",))
+
+
+def test_whose_token_has_expired_is_told_so(hub: HubFunctions, line: ClientEnd) -> None:
+    past = {"token_expires_at": func.now() - HOUR}
+    hub.database.transact(
+        lambda connection: connection.execute(update(realtime_connections).values(past))
+    )
+    line.send('{"action":"getConnectionId"}')
+    (last,) = line.heard
+    assert json.loads(last) == {"type": "close", "reason": "token_expired", "reconnect": True}
+    assert line.is_closed
 
 
 def test_the_first_request_makes_the_connection_ready(hub: HubFunctions, line: ClientEnd) -> None:

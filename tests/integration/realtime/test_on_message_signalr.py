@@ -5,9 +5,11 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from sqlalchemy import func, update
 
+from fieldgate.db.tables.realtime import realtime_connections
 from tests.support.database import count_statements
-from tests.support.stream import Stream, new_event
+from tests.support.stream import HOUR, Stream, new_event
 from tests.support.websocket import (
     GROWER,
     HANDSHAKE,
@@ -16,6 +18,7 @@ from tests.support.websocket import (
     HubFunctions,
     invocation,
     is_refused_for_good,
+    records_of,
 )
 
 # Calls
@@ -157,6 +160,20 @@ def test_what_is_of_no_consequence_is_ignored(app: ClientEnd) -> None:
     for kind in (2, 3, 5, 8, 9, 0, -1, 1000):
         assert app.send(json.dumps({"type": kind, "invocationId": "1"}) + "\x1e") == ""
     assert app.call("GetConnectionId") == {"result": app.id}
+
+
+def test_whose_token_has_expired_is_told_so_and_not_that_the_session_has_ended(
+    hub: HubFunctions, app: ClientEnd
+) -> None:
+    """A new token is all it takes: told the other, an app would have its user sign in."""
+    past = {"token_expires_at": func.now() - HOUR}
+    hub.database.transact(
+        lambda connection: connection.execute(update(realtime_connections).values(past))
+    )
+    app.send(invocation("GetConnectionId"))
+    (last,) = records_of("".join(app.heard))
+    assert last == {"type": 7, "allowReconnect": True, "error": "The token has expired."}
+    assert app.is_closed
 
 
 def test_a_client_that_says_good_bye_is_closed_and_forgotten(

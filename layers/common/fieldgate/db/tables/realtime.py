@@ -70,6 +70,9 @@ realtime_connections = Table(
     Column("wanted_offset", BigInteger, nullable=False, server_default=text("0")),
     # Until when a run that posts to it has it for itself.
     Column("leased_until", DateTime(timezone=True)),
+    # How often in a row it took nothing, and until when it is left alone for that.
+    Column("tries", SmallInteger, nullable=False, server_default=text("0")),
+    Column("retry_at", DateTime(timezone=True)),
     CheckConstraint("dialect IN ('signalr', 'json')", name="dialect"),
     CheckConstraint("(dialect IS NULL) = (ready_at IS NULL)", name="ready"),
 )
