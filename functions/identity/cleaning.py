@@ -19,12 +19,12 @@ def clean_up(database: Database) -> dict[str, int]:
     """
     deleted = dict.fromkeys(cleaning_store.OLD_ROWS, 0)
     for table in deleted:
-        while _time_is_left():
+        while deadline.is_left():
             delete_batch = partial(cleaning_store.delete_old, table=table, batch=BATCH)
             try:
                 rows = database.transact(delete_batch, actor=ACTOR, request_id=request_id.current())
             except Unavailable:
-                if _time_is_left():
+                if deadline.is_left():
                     raise
                 break
             deleted[table] += rows
@@ -33,10 +33,3 @@ def clean_up(database: Database) -> dict[str, int]:
         gauge("RowsCleanedUp", deleted[table], table=table)
     logger().info("cleaned up", extra={"deleted": deleted})
     return deleted
-
-
-def _time_is_left() -> bool:
-    try:
-        return deadline.seconds_left() > 0
-    except Unavailable:
-        return False

@@ -17,12 +17,10 @@ from fieldgate.credentials import role_credentials
 from fieldgate.deadline import seconds_left
 from fieldgate.errors import Gone, Unavailable
 from fieldgate.sigv4 import Credentials
-from realtime.endpoint import RealtimeSettings, signed_request
+from realtime.endpoint import IDLE_SECONDS, RealtimeSettings, signed_request
 
 # To connect, and to be answered.
 WAIT_SECONDS = 2
-# In a frozen environment nobody hears that the other end hung up.
-IDLE_SECONDS = 20
 SENTENCE = "Connections cannot be spoken to right now."
 
 

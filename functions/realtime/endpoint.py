@@ -11,6 +11,10 @@ from pydantic import AliasChoices, Field, field_validator
 from fieldgate.config import Settings
 from fieldgate.sigv4 import Credentials, signed_headers
 
+# A connection to it that rested for longer is opened anew: in a frozen environment nobody hears
+# that the other end hung up.
+IDLE_SECONDS = 20
+
 
 class RealtimeSettings(Settings):
     """`realtime_endpoint` is like https://{api}.execute-api.{region}.amazonaws.com/{stage}."""

@@ -12,6 +12,7 @@ from typing import Literal
 from sqlalchemy import Connection, RowMapping, text
 
 from realtime.audiences import Viewer
+from realtime.fan_out_queue import pause_seconds
 from realtime.frames import Dialect
 from realtime.membership import IS_DUE, IS_GOOD, IS_OVER, IS_SOMEBODYS
 
@@ -51,13 +52,10 @@ _HELD_FOR_LONG = text(f"""
 # A little less than the message that asks again is delayed by, which is not to come too early.
 _RELEASE = text("""
     WITH ours AS (
-        SELECT realtime_connections.id, CAST(sent.until AS bigint),
-            coalesce(CAST(CAST(:tries AS jsonb) ->> realtime_connections.id AS smallint), 0)
-                AS tries,
-            CAST(CAST(:pauses AS jsonb) ->> realtime_connections.id AS integer) AS pause
-        FROM realtime_connections
-        JOIN jsonb_each_text(CAST(:sent AS jsonb)) AS sent (id, until)
-            ON sent.id = realtime_connections.id
+        SELECT given.* FROM realtime_connections
+        JOIN jsonb_to_recordset(CAST(:given AS jsonb))
+            AS given (id text, until bigint, tries smallint, pause integer)
+            ON given.id = realtime_connections.id
         WHERE leased_until = CAST(:leased_until AS timestamptz)
         ORDER BY realtime_connections.id FOR UPDATE OF realtime_connections
     )
@@ -134,20 +132,23 @@ def release(
     claimed: Claim,
     sent: Mapping[str, int],
     tries: Mapping[str, int],
-    pauses: Mapping[str, int],
 ) -> set[str]:
     """Give mailboxes back, each with how far it was sent; those of another run by now are left.
 
-    Who took nothing had so many `tries` by now, and is left alone for its pause, in seconds.
+    Who took nothing had so many `tries` by now, and is left alone until the next.
 
     Returns the ids of those to which more is owed than when they were claimed.
     """
-    values = {
-        "sent": json.dumps(sent),
-        "tries": json.dumps(tries),
-        "pauses": json.dumps(pauses),
-        "leased_until": claimed.leased_until,
-    }
+    given = [
+        {
+            "id": name,
+            "until": until,
+            "tries": tries.get(name, 0),
+            "pause": pause_seconds(tries[name]) if name in tries else None,
+        }
+        for name, until in sent.items()
+    ]
+    values = {"given": json.dumps(given), "leased_until": claimed.leased_until}
     wanted = {row.id: row.wanted_offset for row in connection.execute(_RELEASE, values)}
     return {
         mailbox.id

@@ -20,7 +20,7 @@ from fieldgate.errors import Unavailable
 from fieldgate.observability import gauge, logger
 from realtime import connection_store, fan_out_queue, fan_out_store, stream_store
 from realtime.deliveries import Deliveries, Delivery
-from realtime.fan_out_queue import LAST_TRY, Work, pause_seconds
+from realtime.fan_out_queue import LAST_TRY, Work
 from realtime.fan_out_store import Claim
 from realtime.posting import Poster, at_once
 
@@ -150,9 +150,8 @@ def _release(database: Database, claimed: Claim, sending: Sending) -> set[str]:
     """Give the mailboxes back and forget who is gone; return to whom more is owed by now."""
     away = sending.gone | sending.put_out
     there = {name: sent for name, sent in sending.sent.items() if name not in away}
-    pauses = {name: pause_seconds(tries) for name, tries in sending.tries.items()}
     more = database.transact(
-        lambda c: fan_out_store.release(c, claimed, there, sending.tries, pauses),
+        lambda c: fan_out_store.release(c, claimed, there, sending.tries),
         actor=ACTOR,
         request_id=request_id.current(),
     )

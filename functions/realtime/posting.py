@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Literal
 
 from fieldgate.observability import logger
 from fieldgate.sigv4 import Credentials
-from realtime.endpoint import RealtimeSettings, signed_request
+from realtime.endpoint import IDLE_SECONDS, RealtimeSettings, signed_request
 
 if TYPE_CHECKING:
     from aiohttp import ClientSession
@@ -31,8 +31,6 @@ something: a permission, a setting.
 AT_ONCE = 128
 # Opening one takes longer than a few requests over one that is open.
 REQUESTS_EACH = 4
-# In a frozen environment nobody hears that the other end hung up.
-IDLE_SECONDS = 20
 CONNECT_SECONDS = 2
 POST_SECONDS = 5
 

@@ -52,7 +52,7 @@ def sweep(database: Database, ask_for: AskFor) -> dict[str, int]:
     failed = []
     for number, (name, duty) in enumerate(_DUTIES.items()):
         work = Round(database, ask_for)
-        if _time_is_left():
+        if deadline.is_left():
             with deadline.within(deadline.seconds_left() / (len(_DUTIES) - number)):
                 if not _attempted(name, partial(duty, work)):
                     failed.append(name)
@@ -142,14 +142,7 @@ def _attempted(name: str, do: Callable[[], None]) -> bool:
     try:
         do()
     except Unavailable:
-        if _time_is_left():
+        if deadline.is_left():
             logger().exception("not done", extra={"duty": name})
             return False
     return True
-
-
-def _time_is_left() -> bool:
-    try:
-        return deadline.seconds_left() > 0
-    except Unavailable:
-        return False

@@ -63,7 +63,7 @@ def clean_up(places: Places, ask_for_assembly: Callable[[Sequence[str]], int]) -
     errors = 0
     for number, (name, duty) in enumerate(_DUTIES.items()):
         work = Round(places, ask_for_assembly)
-        if _time_is_left():
+        if deadline.is_left():
             with deadline.within(deadline.seconds_left() / (len(_DUTIES) - number)):
                 _attempt(work, name, partial(duty, work))
         done[name] = work.done
@@ -210,7 +210,7 @@ def _all[T: _Identified](
 
 def _each[T](work: Round, items: Iterable[T], clean: Callable[[Round, T], None]) -> None:
     for item in items:
-        if not _time_is_left():
+        if not deadline.is_left():
             return
         _attempt(work, str(item), partial(clean, work, item))
 
@@ -220,16 +220,9 @@ def _attempt(work: Round, name: str, do: Callable[[], None]) -> None:
         do()
     except (Unavailable, StorageError):
         # What there is no time left for, the next round does.
-        if _time_is_left():
+        if deadline.is_left():
             work.errors += 1
             logger().exception("not cleaned up", extra={"what": name})
-
-
-def _time_is_left() -> bool:
-    try:
-        return deadline.seconds_left() > 0
-    except Unavailable:
-        return False
 
 
 def _transact[T](work: Round, change: Callable[[Connection], T]) -> T:

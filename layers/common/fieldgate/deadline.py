@@ -38,3 +38,8 @@ def seconds_left() -> float:
     if seconds <= 0:
         raise Unavailable("This took too long. Please try again shortly.")
     return seconds
+
+
+def is_left() -> bool:
+    """Say whether there is time to begin something else."""
+    return _ends.get() > time.monotonic()

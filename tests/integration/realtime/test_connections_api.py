@@ -9,7 +9,7 @@ import pytest
 
 from fieldgate import deadline
 from fieldgate.errors import Unavailable
-from realtime import connections_api
+from realtime import connections_api, endpoint
 from realtime.connections_api import ConnectionGone, ConnectionsApi
 from tests.support.connections_api import Fault, LoopbackApi, run_connections_api
 from tests.support.fan_out import CREDENTIALS, settings_for
@@ -66,7 +66,7 @@ def test_a_kept_connection_that_was_silent_for_long_is_not_trusted(
     gateway: LoopbackApi, api: ConnectionsApi, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     api.post("a/b+c=", "x")
-    later = SimpleNamespace(time=lambda: time.time() + connections_api.IDLE_SECONDS + 1)
+    later = SimpleNamespace(time=lambda: time.time() + endpoint.IDLE_SECONDS + 1)
     monkeypatch.setattr(connections_api, "time", later)
 
     api.post("a/b+c=", "y")
