@@ -1,0 +1,1 @@
+"""Configuration that admins set while the system runs."""

@@ -1,0 +1,1 @@
+"""Push: devices, what people are told, and sending it to their phones."""

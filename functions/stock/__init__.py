@@ -1,0 +1,1 @@
+"""Stock: lots with expiry, losses that two people decide, and warnings before lots expire."""

@@ -1,0 +1,131 @@
+"""Telling people something: into their inbox, and from there to their phones.
+
+    def work(connection):
+        ...
+        notify(connection, NewNotification(kind="general", title=..., body=..., roles=["agent"]))
+    database.transact(work)
+    wake_pushers()
+
+What is written in a transaction is told if that is committed, and only then. A notification for
+more than a page of people is written down for the first page here, and for the others by the
+workers.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from sqlalchemy import Connection, text
+
+from fieldgate import queues
+from fieldgate.config import Settings, load
+from fieldgate.errors import Unavailable
+from fieldgate.observability import logger
+from fieldgate.push.kinds import Kind
+
+# How many people one statement writes down: half a second.
+PAGE = 5_000
+# What a worker is woken with.
+DUE = "pushes due"
+
+_ADD = """
+    INSERT INTO notifications (kind, title, body, data, collapse_key, user_ids, roles, permission,
+        except_user_id, created_by, id)
+    SELECT :kind, :title, :body, CAST(:data AS jsonb),
+        coalesce(CAST(:collapse_key AS text), CAST(new.id AS text)), :user_ids, :roles,
+        :permission, :except_user_id, :created_by, new.id
+    FROM (SELECT uuidv7() AS id) AS new
+    RETURNING id"""
+
+# The next page of people, by id, and how far that is. Whoever comes second waits for the first,
+# and goes on from there.
+_EXPAND = """
+    WITH notification AS (
+        SELECT * FROM notifications WHERE id = :id AND expanded_at IS NULL FOR UPDATE
+    ),
+    page AS (
+        SELECT users.id FROM users, notification
+        WHERE status = 'active'
+            AND (expanded_to IS NULL OR users.id > expanded_to)
+            AND users.id IS DISTINCT FROM except_user_id
+            AND (users.id = ANY (user_ids)
+                OR EXISTS (SELECT FROM user_roles
+                    WHERE user_id = users.id AND role = ANY (roles))
+                OR EXISTS (SELECT FROM user_roles JOIN role_permissions USING (role)
+                    WHERE user_id = users.id
+                        AND role_permissions.permission = notification.permission))
+        ORDER BY users.id LIMIT :page
+    ),
+    added AS (
+        INSERT INTO notification_recipients (notification_id, user_id)
+        SELECT notification.id, page.id FROM page, notification
+        ON CONFLICT DO NOTHING
+    )
+    UPDATE notifications SET
+        expanded_to = coalesce((SELECT id FROM page ORDER BY id DESC LIMIT 1), expanded_to),
+        expanded_at = CASE WHEN (SELECT count(*) FROM page) < :page THEN now() END
+    WHERE id = (SELECT id FROM notification)
+    RETURNING (SELECT count(*) FROM page)"""
+
+
+class PushQueueSettings(Settings):
+    """Where the workers listen; empty where nobody is to be woken, as in a script."""
+
+    push_queue_url: str = ""
+
+
+@dataclass(frozen=True)
+class NewNotification:
+    """What to tell, and whom: each active user who is named, has a role, or has the permission.
+
+    Of those with the same `collapse_key` a phone shows the last; by itself each has its own.
+    """
+
+    kind: Kind
+    title: str
+    body: str
+    data: Mapping[str, str] = field(default_factory=dict)
+    collapse_key: str | None = None
+    user_ids: Sequence[UUID] = ()
+    roles: Sequence[str] = ()
+    permission: str | None = None
+    except_user_id: UUID | None = None
+    created_by: UUID | None = None
+
+
+def notify(connection: Connection, new: NewNotification) -> UUID:
+    """Write down a notification and its first recipients: two round trips. Returns its id.
+
+    After the commit, `wake_pushers` is to be called.
+    """
+    import json
+
+    values = {
+        **vars(new),
+        "data": json.dumps(dict(new.data)),
+        "user_ids": list(new.user_ids),
+        "roles": list(new.roles),
+    }
+    notification_id: UUID = connection.execute(text(_ADD), values).scalar_one()
+    expand(connection, notification_id)
+    return notification_id
+
+
+def expand(connection: Connection, notification_id: UUID, page: int = PAGE) -> int:
+    """Write down the next `page` recipients of a notification; fewer, and these are all."""
+    values = {"id": notification_id, "page": page}
+    return int(connection.execute(text(_EXPAND), values).scalar() or 0)
+
+
+def wake_pushers(workers: int = 1) -> None:
+    """Say that pushes are due, to so many workers, at most `queues.BATCH`. Never raises.
+
+    They look by themselves every minute, so a word that gets lost only delays.
+    """
+    queue_url = load(PushQueueSettings).push_queue_url
+    if not queue_url:
+        return
+    try:
+        queues.send_batch(queue_url, [DUE] * workers)
+    except Unavailable:
+        logger().warning("pushers not woken; they look by themselves within a minute")
