@@ -5,6 +5,7 @@
 | `all`              | everybody                                              |
 | `user:{id}`        | one user                                               |
 | `role:{name}`      | whoever has the role now                               |
+| `permission:{it}`  | whoever has the permission now                         |
 | `channel:{name}`   | whoever subscribed, and may see what is told there now |
 
 Somebody sees an event whose audiences have one of theirs among them. A channel is a topic, or a
@@ -32,7 +33,14 @@ _NO_CHANNEL = (
 
 # The permission that it takes to see what is told of a topic; of others whoever asks may. One's own
 # things are told without a subscription.
-GUARDED_TOPICS: Mapping[str, str] = {"media": "media:read_all", "users": "users:read"}
+GUARDED_TOPICS: Mapping[str, str] = {
+    "media": "media:read_all",
+    "users": "users:read",
+    "stock_lots": "stock:read",
+    "stock_losses": "stock:read",
+    "configuration": "config:write",
+    "notifications": "notifications:send",
+}
 
 
 @dataclass(frozen=True)
@@ -51,6 +59,7 @@ class Viewer:
                 EVERYBODY,
                 user(self.user_id),
                 *map(role, self.roles),
+                *map(permission, self.permissions),
                 *(channel(name) for name in self.channels if may_follow(self.permissions, name)),
             ]
         )
@@ -62,6 +71,10 @@ def user(user_id: UUID | str) -> str:
 
 def role(name: str) -> str:
     return f"role:{name}"
+
+
+def permission(name: str) -> str:
+    return f"permission:{name}"
 
 
 def channel(name: str) -> str:

@@ -28,7 +28,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.types import BigInteger, Text, Uuid
 
 from fieldgate.db.tables.change_log import change_log, outbox
-from fieldgate.db.tables.identity import user_roles
+from fieldgate.db.tables.identity import role_permissions, user_roles
 from fieldgate.db.tables.realtime import (
     realtime_connections,
     realtime_events,
@@ -187,15 +187,16 @@ def connections_of(connection: Connection, session_ids: Collection[str]) -> list
 def _concerned(told: Collection[str]) -> ColumnElement[bool]:
     """Say that a connection may be of one of the audiences.
 
-    Users and roles are found by their indexes. Channels are looked for in each connection that has
-    some, hashed: comparing lists (&&) would take the product of all names, minutes in all.
+    Users, roles and permissions are found by their indexes. Channels are looked for in each
+    connection that has some, hashed: comparing lists (&&) would take the product of all names,
+    minutes in all.
     """
     if EVERYBODY in told:
         return true()
     mine = realtime_connections
-    users, roles, channels = (
+    users, roles, permissions, channels = (
         [name for kind, _, name in (item.partition(":") for item in told) if kind == wanted]
-        for wanted in ("user", "role", "channel")
+        for wanted in ("user", "role", "permission", "channel")
     )
     found: list[Select[tuple[str]]] = [
         select(mine.c.id).where(
@@ -204,6 +205,13 @@ def _concerned(told: Collection[str]) -> ColumnElement[bool]:
         select(mine.c.id)
         .join(user_roles, user_roles.c.user_id == mine.c.user_id)
         .where(user_roles.c.role == any_(bindparam("roles", roles, ARRAY(Text)))),
+        select(mine.c.id)
+        .join(user_roles, user_roles.c.user_id == mine.c.user_id)
+        .join(role_permissions, role_permissions.c.role == user_roles.c.role)
+        .where(
+            role_permissions.c.permission
+            == any_(bindparam("permissions", permissions, ARRAY(Text)))
+        ),
         select(mine.c.id).where(
             exists(
                 select(true())
@@ -212,7 +220,8 @@ def _concerned(told: Collection[str]) -> ColumnElement[bool]:
             )
         ),
     ]
-    asked = [query for query, names in zip(found, (users, roles, channels), strict=True) if names]
+    names = (users, roles, permissions, channels)
+    asked = [query for query, wanted in zip(found, names, strict=True) if wanted]
     return mine.c.id.in_(union(*asked)) if asked else ~true()
 
 

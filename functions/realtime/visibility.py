@@ -5,6 +5,10 @@
 | media               | changed                    | its owner; who follows it, or all media      |
 | users               | changed                    | the user; who follows them, or all users     |
 | users: what one may | permissions, and the above | the user                                     |
+| stock_lots          | changed                    | who may see stock                            |
+| stock_losses        | changed                    | its reporter; who may see stock              |
+| notifications       | changed                    | whom it tells                                |
+| configuration       | changed                    | who may set it                               |
 | realtime_broadcasts | as it says                 | as it says                                   |
 
 Of a session that ends nobody is told: its connections are closed.
@@ -70,6 +74,30 @@ def _user(change: Change) -> Iterator[NewEvent]:
         )
 
 
+def _lot(change: Change) -> Iterator[NewEvent]:
+    yield _changed(change, _ACTIONS[change.action], audiences.permission("stock:read"))
+
+
+def _loss(change: Change) -> Iterator[NewEvent]:
+    row = change.after or change.before
+    reporter = audiences.user(row["reported_by"])
+    yield _changed(change, _ACTIONS[change.action], reporter, audiences.permission("stock:read"))
+
+
+def _notification(change: Change) -> Iterator[NewEvent]:
+    """Only that it is there: an inbox that forgets is no news."""
+    if change.action == "insert":
+        row = change.after
+        told = [*map(audiences.user, row["user_ids"]), *map(audiences.role, row["roles"])]
+        if row["permission"]:
+            told.append(audiences.permission(row["permission"]))
+        yield _changed(change, CREATED, *told)
+
+
+def _setting(change: Change) -> Iterator[NewEvent]:
+    yield _changed(change, _ACTIONS[change.action], audiences.permission("config:write"))
+
+
 def _broadcast(change: Change) -> Iterator[NewEvent]:
     if change.action == "insert":
         row = change.after
@@ -87,6 +115,10 @@ def _changed(change: Change, action: str, *own: str) -> NewEvent:
 _RULES: Mapping[str, Callable[[Change], Iterator[NewEvent]]] = {
     "media": _media,
     "users": _user,
+    "stock_lots": _lot,
+    "stock_losses": _loss,
+    "notifications": _notification,
+    "configuration": _setting,
     "realtime_broadcasts": _broadcast,
 }
 TOLD = frozenset(_RULES)

@@ -40,7 +40,32 @@ def test_what_no_rule_names_is_told_to_nobody(entity: str, action: str) -> None:
 
 def test_what_is_told_at_all_is_this() -> None:
     """Another table here is a decision about who may know of it."""
-    assert sorted(TOLD) == ["media", "realtime_broadcasts", "users"]
+    assert sorted(TOLD) == [
+        "configuration",
+        "media",
+        "notifications",
+        "realtime_broadcasts",
+        "stock_losses",
+        "stock_lots",
+        "users",
+    ]
+
+
+@pytest.mark.parametrize("action", ["insert", "update"])
+def test_stock_is_told_to_who_may_see_it_and_a_loss_to_its_reporter(action: str) -> None:
+    row = {"reported_by": OWNER}
+    (lot,) = events_of(change("stock_lots", action, before=row, after=row))
+    (loss,) = events_of(change("stock_losses", action, before=row, after=row))
+    assert lot.audiences == ("permission:stock:read", "channel:stock_lots", "channel:stock_lots:7")
+    assert loss.audiences[:2] == (f"user:{OWNER}", "permission:stock:read")
+
+
+def test_a_notification_is_told_to_whom_it_tells_and_its_removal_to_nobody() -> None:
+    row = {"user_ids": [OWNER], "roles": ["agent"], "permission": "stock:approve"}
+    (event,) = events_of(change("notifications", "insert", after=row))
+    assert (event.entity_type, event.action) == ("notifications", "created")
+    assert event.audiences[:3] == (f"user:{OWNER}", "role:agent", "permission:stock:approve")
+    assert events_of(change("notifications", "delete", before=row)) == []
 
 
 @pytest.mark.parametrize(

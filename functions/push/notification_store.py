@@ -1,0 +1,60 @@
+"""Every query about notifications as whoever sent them sees them."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import Connection, func, select
+
+from fieldgate.db.tables.identity import roles
+from fieldgate.db.tables.push import notification_recipients, notifications
+
+STATES = ("queued", "sent", "suppressed", "failed")
+
+_recipients = notification_recipients.c
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a notification is: its recipients by state, and whether all are written down."""
+
+    id: UUID
+    kind: str
+    title: str
+    created_at: datetime
+    is_expanded: bool
+    counts: dict[str, int]
+
+
+def known_roles(connection: Connection, names: Collection[str]) -> set[str]:
+    """Return those of `names` that are roles."""
+    return set(connection.scalars(select(roles.c.name).where(roles.c.name.in_(names))))
+
+
+def find_progress(connection: Connection, notification_id: UUID) -> Progress | None:
+    """Return how far a notification is: one round trip."""
+    counts = [
+        func.count().filter(_recipients.state == state).label(state) for state in STATES
+    ]
+    counted = (
+        select(*counts).where(_recipients.notification_id == notification_id).subquery("counted")
+    )
+    row = (
+        connection.execute(
+            select(
+                notifications.c.id,
+                notifications.c.kind,
+                notifications.c.title,
+                notifications.c.created_at,
+                notifications.c.expanded_at.is_not(None).label("is_expanded"),
+                *counted.c,
+            ).where(notifications.c.id == notification_id)
+        )
+        .mappings()
+        .one_or_none()
+    )
+    if row is None:
+        return None
+    own = {name: row[name] for name in Progress.__dataclass_fields__ if name in row}
+    return Progress(**own, counts={state: row[state] for state in STATES})
