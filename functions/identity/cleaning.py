@@ -1,35 +1,25 @@
 """Deleting what sessions, one-time codes, limits and repeated requests left behind."""
 
-from functools import partial
-
-from fieldgate import deadline, request_id
 from fieldgate.db.engine import Database
-from fieldgate.errors import Unavailable
-from fieldgate.observability import gauge, logger
-from identity import cleaning_store
+from fieldgate.db.old_rows import delete_old_rows
 
-BATCH = 1_000
 ACTOR = "system:cleanup_otps"
+
+# What is old, by table. Whatever else there is of a challenge goes with it: also its text.
+OLD_ROWS = {
+    # Name, e-mail and hash of people who may never have proved their number.
+    "registrations": """EXISTS (
+        SELECT FROM otp_challenges WHERE id = challenge_id
+            AND expires_at < now() - interval '1 hour')""",
+    "otp_challenges": "created_at < now() - interval '7 days'",
+    "otp_phones": "updated_at < now() - interval '2 days'",
+    "otp_counters": "window_start < now() - interval '2 days'",
+    "sessions": "expires_at < now() - interval '7 days'",
+    "idempotency_keys": "created_at < now() - interval '1 day'",
+    "rate_limits": "full_at < now() - interval '1 hour'",
+}
 
 
 def clean_up(database: Database) -> dict[str, int]:
-    """Delete old rows, a transaction a batch, until none are left or the time is up.
-
-    Two at once share the work. Says how many were deleted, by table; the next run does the rest.
-    """
-    deleted = dict.fromkeys(cleaning_store.OLD_ROWS, 0)
-    for table in deleted:
-        while deadline.is_left():
-            delete_batch = partial(cleaning_store.delete_old, table=table, batch=BATCH)
-            try:
-                rows = database.transact(delete_batch, actor=ACTOR, request_id=request_id.current())
-            except Unavailable:
-                if deadline.is_left():
-                    raise
-                break
-            deleted[table] += rows
-            if rows < BATCH:
-                break
-        gauge("RowsCleanedUp", deleted[table], table=table)
-    logger().info("cleaned up", extra={"deleted": deleted})
-    return deleted
+    """Delete old rows until none are left or the time is up; say how many, by table."""
+    return delete_old_rows(database, OLD_ROWS, ACTOR)

@@ -34,9 +34,7 @@ def known_roles(connection: Connection, names: Collection[str]) -> set[str]:
 
 def find_progress(connection: Connection, notification_id: UUID) -> Progress | None:
     """Return how far a notification is: one round trip."""
-    counts = [
-        func.count().filter(_recipients.state == state).label(state) for state in STATES
-    ]
+    counts = [func.count().filter(_recipients.state == state).label(state) for state in STATES]
     counted = (
         select(*counts).where(_recipients.notification_id == notification_id).subquery("counted")
     )

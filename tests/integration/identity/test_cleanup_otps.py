@@ -4,10 +4,11 @@ from typing import Any
 
 import pytest
 
+from fieldgate.db import old_rows
 from fieldgate.db.engine import Database
 from fieldgate.schedules import RESERVE_SECONDS
 from identity import cleaning, cleanup_otps
-from identity.cleaning_store import OLD_ROWS
+from identity.cleaning import OLD_ROWS
 from tests.support.gateway import LambdaContext
 from tests.support.log import Log
 from tests.support.one_time_codes import change, rows, sign_up
@@ -121,8 +122,8 @@ def test_what_it_logs_names_the_event(live_database: Database, log: Log) -> None
 
 
 def test_it_goes_on_until_nothing_is_left(live_database: Database) -> None:
-    fill(live_database, "otp_counters", "3 days", 2 * cleaning.BATCH + 1)
-    assert clean_up()["otp_counters"] == 2 * cleaning.BATCH + 1
+    fill(live_database, "otp_counters", "3 days", 2 * old_rows.BATCH + 1)
+    assert clean_up()["otp_counters"] == 2 * old_rows.BATCH + 1
     assert held(live_database, "otp_counters") == 0
 
 

@@ -17,7 +17,7 @@ from identity import (
     send_otp,
     verify_otp,
 )
-from identity.cleaning_store import OLD_ROWS
+from identity.cleaning import OLD_ROWS
 from tests.support import people
 from tests.support.gateway import Handler, LambdaContext
 from tests.support.one_time_codes import change, code_of

@@ -117,15 +117,15 @@ def expand(connection: Connection, notification_id: UUID, page: int = PAGE) -> i
     return int(connection.execute(text(_EXPAND), values).scalar() or 0)
 
 
-def wake_pushers(workers: int = 1) -> None:
-    """Say that pushes are due, to so many workers, at most `queues.BATCH`. Never raises.
+def wake_pushers(seconds: int = 0) -> None:
+    """Say that pushes are due in so many seconds, at most 900. Never raises.
 
-    They look by themselves every minute, so a word that gets lost only delays.
+    The workers look by themselves every minute, so a word that gets lost only delays.
     """
     queue_url = load(PushQueueSettings).push_queue_url
     if not queue_url:
         return
     try:
-        queues.send_batch(queue_url, [DUE] * workers)
+        queues.send_batch(queue_url, [DUE], delay_seconds=seconds)
     except Unavailable:
         logger().warning("pushers not woken; they look by themselves within a minute")

@@ -1,0 +1,14 @@
+"""On a schedule: deletes devices that nobody has seen for long, and what inboxes have kept enough."""
+
+from typing import Any
+
+from fieldgate.db.engine import database
+from fieldgate.observability import traced
+from fieldgate.schedules import one_round
+from push.cleaning import clean_up
+
+
+@traced
+def handler(event: dict[str, Any], context: Any) -> dict[str, int]:
+    with one_round(event, context):
+        return clean_up(database())

@@ -1,0 +1,208 @@
+"""From recipients that are due to phones that have it.
+
+A message may be sent twice (a worker that was killed before it noted what it had sent), and then
+replaces itself on the phone; by two workers at the same time it is not. No transaction is open
+while the provider works.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from uuid import UUID
+
+from sqlalchemy import Connection
+
+from fieldgate import cache, deadline, request_id
+from fieldgate.circuit_breaker import CircuitBreaker
+from fieldgate.db.engine import Database
+from fieldgate.observability import count, gauge, logger
+from fieldgate.push import Outcome, Pusher, PushMessage, payload
+from fieldgate.push.device_tokens import decrypt_token
+from fieldgate.push.notifying import expand
+from fieldgate.queues import LONGEST_PAUSE_SECONDS
+from push import delivery_store
+from push.delivery_store import Device, Taken
+from push.judging import ANSWERED, GONE, Judgement, judge, judge_without_pushing
+
+BATCH = 500
+# For the messages of a batch; what was begun last ends some seconds later.
+SEND_SECONDS = 15
+# To write down what became of them, of the reserve that a consumer keeps.
+RECORD_SECONDS = 6
+NOTIFICATIONS_AT_ONCE = 100
+# Failures that open the circuit, however many messages a batch had.
+MOST_FAILURES = 3
+# How long a message that was taken proves that our project is the right one.
+PROOF_SECONDS = 86_400
+PROOF_KEY = "push:taken"
+ACTOR = "system:deliver_push"
+
+type Wake = Callable[[int], None]
+"""Has a worker look in so many seconds."""
+type Addressed = tuple[Taken, Device, PushMessage | None]
+"""A message for a phone; None where we can't read its token any more."""
+
+
+@dataclass
+class Run:
+    """What a run works with, and what it did: recipients by state, messages by verdict."""
+
+    database: Database
+    pusher: Pusher | None
+    breaker: CircuitBreaker
+    wake: Wake
+    done: dict[str, int] = field(default_factory=dict)
+
+    def add(self, what: str) -> None:
+        self.done[what] = self.done.get(what, 0) + 1
+
+
+def deliver(
+    database: Database, pusher: Pusher | None, breaker: CircuitBreaker, wake: Wake
+) -> dict[str, int]:
+    """Push whatever is due, in batches, until nothing is, or the time is up, or nobody answers.
+
+    Without a `pusher` recipients are `suppressed`: they have it in their inbox. Returns how many
+    recipients came to which state, and messages to which verdict.
+
+    Raises:
+        Unavailable: the database is.
+
+    """
+    run = Run(database, pusher, breaker, wake)
+    try:
+        _expand(run)
+        while deadline.is_left() and (pusher is None or breaker.lets_through()):
+            taken = database.transact(lambda connection: delivery_store.take(connection, BATCH))
+            if len(taken) == BATCH:
+                wake(0)  # There may be more than one can do.
+            if taken:
+                _push(run, taken)
+            if len(taken) < BATCH:
+                break
+    finally:
+        for what, number in run.done.items():
+            gauge("Pushes", number, outcome=what)
+        if run.done:
+            logger().info("pushed", extra={"outcomes": run.done})
+    return run.done
+
+
+def _expand(run: Run) -> None:
+    """Write down the recipients that whoever notified left to us."""
+    found = run.database.read(
+        lambda connection: delivery_store.unexpanded(connection, NOTIFICATIONS_AT_ONCE)
+    )
+    for notification_id in found:
+        while deadline.is_left() and run.database.transact(_page_of(notification_id)):
+            pass
+
+
+def _page_of(notification_id: UUID) -> Callable[[Connection], int]:
+    return lambda connection: expand(connection, notification_id)
+
+
+def _push(run: Run, taken: Sequence[Taken]) -> None:
+    judgements: list[Judgement] = []
+    left: list[Taken] = []
+    for recipient in taken:
+        judgement = judge_without_pushing(recipient, is_on=run.pusher is not None)
+        if judgement:
+            judgements.append(judgement)
+        else:
+            left.append(recipient)
+    addressed = [
+        (recipient, device, _message(recipient, device))
+        for recipient in left
+        for device in recipient.devices
+    ]
+    outcomes = _send(run, addressed)
+    said: dict[tuple[UUID, UUID], list[tuple[Device, Outcome]]] = {}
+    for (recipient, device, _), outcome in zip(addressed, outcomes, strict=True):
+        key = recipient.notification_id, recipient.user_id
+        said.setdefault(key, []).append((device, outcome))
+        run.add(outcome.verdict)
+    judgements += [judge(one, said[one.notification_id, one.user_id]) for one in left]
+    disabled = [
+        {"id": device.id, "user_id": one.user_id, "taken_at": one.now, "reason": reason}
+        for (one, device, _), outcome in zip(addressed, outcomes, strict=True)
+        if (reason := GONE.get(outcome.verdict))
+    ]
+    with deadline.within(RECORD_SECONDS):
+        run.database.transact(
+            lambda connection: delivery_store.record(
+                connection, [judgement.as_row() for judgement in judgements], disabled
+            ),
+            actor=ACTOR,
+            request_id=request_id.current(),
+        )
+    _note(run, judgements, outcomes)
+
+
+def _message(recipient: Taken, device: Device) -> PushMessage | None:
+    address = decrypt_token(device.token)
+    if address is None:
+        return None
+    return PushMessage(
+        address=address,
+        address_kind=device.kind,
+        title=recipient.title,
+        body=recipient.body,
+        channel=recipient.kind,
+        collapse_key=recipient.collapse_key,
+        badge=max(1, recipient.unread),
+        data=payload.with_own(recipient.data, recipient.notification_id, recipient.kind),
+    )
+
+
+def _send(run: Run, addressed: Sequence[Addressed]) -> list[Outcome]:
+    """Hand the messages over; return an outcome for each."""
+    messages = [message for _, _, message in addressed if message]
+    if not messages:
+        return [Outcome("unregistered", "unreadable") for _ in addressed]
+    assert run.pusher is not None
+    seconds = min(SEND_SECONDS, deadline.seconds_left())
+    answered = iter(_read_mismatches(run.pusher.send_each(messages, seconds)))
+    return [
+        next(answered) if message else Outcome("unregistered", "unreadable")
+        for _, _, message in addressed
+    ]
+
+
+def _read_mismatches(outcomes: list[Outcome]) -> list[Outcome]:
+    """Tell tokens of another project from credentials of another.
+
+    A project that takes messages, now or within the last day, is the right one. Where it took none,
+    nobody's phone is to be forgotten for what may be our mistake.
+    """
+    if any(outcome.verdict == "sent" for outcome in outcomes):
+        cache.set_many({PROOF_KEY: "yes"}, PROOF_SECONDS)
+        return outcomes
+    mismatch = "sender_mismatch"
+    if not any(outcome.verdict == mismatch for outcome in outcomes) or cache.get_many([PROOF_KEY]):
+        return outcomes
+    return [
+        replace(outcome, verdict="misconfigured", reason=mismatch)
+        if outcome.verdict == mismatch
+        else outcome
+        for outcome in outcomes
+    ]
+
+
+def _note(run: Run, judgements: Sequence[Judgement], outcomes: Sequence[Outcome]) -> None:
+    """Tell the circuit, whoever has to act, and the worker that is to try again."""
+    for judgement in judgements:
+        run.add(judgement.state)
+    if any(outcome.verdict in ANSWERED for outcome in outcomes):
+        run.breaker.succeeded()
+    else:
+        tried = sum(outcome.verdict != "not_tried" for outcome in outcomes)
+        for _ in range(min(MOST_FAILURES, tried)):
+            run.breaker.failed()
+    wrong = {outcome.reason for outcome in outcomes if outcome.verdict == "misconfigured"}
+    if wrong:
+        logger().error("pushes need somebody to act", extra={"reasons": sorted(wrong)})
+        count("PushAlarm")
+    pauses = [judgement.pause for judgement in judgements if judgement.pause]
+    if pauses and min(pauses) <= LONGEST_PAUSE_SECONDS:
+        run.wake(math.ceil(min(pauses)))
