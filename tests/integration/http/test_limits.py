@@ -54,6 +54,7 @@ class Knock(ApiModel):
 private = create_app("private", limit="auth")
 neighbour = create_app("neighbour", limit="auth")
 reading = create_app("reading", limit="read")
+both = create_app("both", limit="by_method")
 public = create_app("public", limit="auth", public=True)
 
 
@@ -70,6 +71,8 @@ async def enter(knock: Knock, caller: Annotated[Caller, Depends(current_caller)]
 
 @neighbour.get("/neighbour")
 @reading.get("/reading")
+@both.get("/both")
+@both.put("/both")
 async def read() -> Envelope[str]:
     return envelope("read")
 
@@ -244,6 +247,19 @@ def test_every_caller_has_their_own_bucket_for_all_routes_of_a_class(
     assert read_from(neighbour, "/neighbour", caller).status == 429
     assert told(read_from(reading, "/reading", caller))["policy"] == "60;w=60;burst=100"
     assert told(enter_as(signed_in(uuid.uuid4())))["remaining"] == str(BURST - 1)
+
+
+@pytest.mark.parametrize(
+    ("method", "status", "limit"),
+    [("GET", 200, "read"), ("PUT", 200, "write"), ("POST", 405, "write")],
+)
+def test_an_app_that_reads_and_writes_spends_by_the_method(
+    caller: dict[str, Any], method: str, status: int, limit: str
+) -> None:
+    answer = call(entry_point(both), method, "/both", authorizer=caller)
+
+    rate, burst = RATES[limit]
+    assert (answer.status, told(answer)["policy"]) == (status, f"{rate};w=60;burst={burst}")
 
 
 @pytest.mark.parametrize(

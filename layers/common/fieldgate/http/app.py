@@ -16,7 +16,7 @@ from fieldgate import deadline
 from fieldgate.errors import FieldgateError
 from fieldgate.http import failures
 from fieldgate.http.edge import Edge
-from fieldgate.http.limits import LimitClass, limit_request
+from fieldgate.http.limits import Limit, limit_request
 from fieldgate.observability import traced
 
 # Nothing is begun later than this in a request. What was begun by then ends within the function's
@@ -31,7 +31,7 @@ type LambdaHandler = Callable[[dict[str, Any], Any], dict[str, Any]]
 def create_app(
     title: str,
     *,
-    limit: LimitClass | None,
+    limit: Limit,
     public: bool = False,
     max_body_bytes: int = 64 * 1024,
 ) -> FastAPI:
@@ -39,8 +39,8 @@ def create_app(
 
     Every route of it needs a signed-in caller unless `public`. `limit` is the class of its rate
     limit (see limits.py): the caller's, or on public routes the network address's, and a public
-    route whose body names somebody calls `limit_identifier` as well. None is for what monitors
-    ask, and for the reports of a provider.
+    route whose body names somebody calls `limit_identifier` as well. "by_method" is for apps that
+    both read and write, None for what monitors ask, and for the reports of a provider.
 
     Around the routes stand, in this order: request id, security headers, error mapping, caller,
     rate limit, body limit, validation. (CORS is the gateway's:

@@ -14,6 +14,8 @@ from fieldgate.http.caller import caller_of
 from fieldgate.token_bucket import Bucket, Standing, take
 
 type LimitClass = Literal["auth", "read", "write", "bulk", "search"]
+# "by_method" is read for GET and HEAD, and write for others; None is no limit.
+type Limit = LimitClass | Literal["by_method"] | None
 
 # Requests a minute, and how many at once (API contract, "Conventions").
 RATES: Mapping[str, tuple[int, int]] = {
@@ -27,9 +29,10 @@ RATES: Mapping[str, tuple[int, int]] = {
 ADDRESS_FACTOR = 50
 
 _BUCKET = "fieldgate.bucket"
+_READING_METHODS = ("GET", "HEAD")
 
 
-def limit_request(request: Request, limit: LimitClass | None, *, public: bool) -> None:
+def limit_request(request: Request, limit: Limit, *, public: bool) -> None:
     """Spend from the bucket of who sends `request`: of the network address where that is anybody.
 
     Raises:
@@ -38,6 +41,8 @@ def limit_request(request: Request, limit: LimitClass | None, *, public: bool) -
 
     """
     subject = f"address {client_ip(request)}" if public else f"caller {caller_of(request).user_id}"
+    if limit == "by_method":
+        limit = "read" if request.method in _READING_METHODS else "write"
     if limit is not None:
         request.scope["fieldgate.limit"] = limit
         _spend(request, limit, subject, ADDRESS_FACTOR if public else 1)

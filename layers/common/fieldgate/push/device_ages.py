@@ -1,7 +1,8 @@
-"""How long a device that is not heard of counts (firebase.google.com/docs/cloud-messaging/manage-tokens).
+"""How long a device that is not heard of counts.
 
-An app registers each time it starts, so a device that was not seen for a month is seldom one that
-anybody looks at, and FCM drops an Android phone's token after 270 days.
+(Source: firebase.google.com/docs/cloud-messaging/manage-tokens.) An app registers each time it
+starts, so a device that was not seen for a month is seldom one that anybody looks at, and FCM drops
+an Android phone's token after 270 days.
 """
 
 from datetime import timedelta
