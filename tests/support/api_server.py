@@ -158,7 +158,8 @@ async def _serve(api: ApiServer, started: "Future[Callable[[], object]]") -> Non
 
 @cache
 def _routes() -> list[Route]:
-    return [
+    """Return those of the template, the exact ones first, as the gateway prefers them."""
+    routes = [
         Route(
             event["Properties"]["Method"].upper(),
             event["Properties"]["Path"],
@@ -169,6 +170,7 @@ def _routes() -> list[Route]:
         for event in properties.get("Events", {}).values()
         if event["Type"] == "HttpApi" and "Path" in event.get("Properties", {})
     ]
+    return sorted(routes, key=lambda route: route.path.count("{"))
 
 
 def _end_environment() -> None:
