@@ -1,4 +1,4 @@
-"""On a schedule: deletes devices that nobody has seen for long, and what inboxes have kept enough."""
+"""On a schedule: deletes devices not seen for long, and what inboxes have kept long enough."""
 
 from typing import Any
 

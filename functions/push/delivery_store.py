@@ -14,6 +14,7 @@ from uuid import UUID
 from sqlalchemy import Connection, select, text
 
 from fieldgate.db.tables.push import notifications
+from fieldgate.push import AddressKind
 from fieldgate.push.device_ages import STALE_AFTER
 
 # A little more than the time-out of the function that sends: then it is gone.
@@ -55,8 +56,8 @@ _RECORD = """
     UPDATE notification_recipients AS recipient SET
         state = new.state,
         reason = new.reason,
-        done_devices = done_devices || new.done_devices,
-        sent = sent + new.newly_sent,
+        done_devices = recipient.done_devices || new.done_devices,
+        sent = recipient.sent + new.newly_sent,
         attempts = recipient.attempts - CAST(NOT new.counts AS integer),
         due_at = CASE WHEN new.due_at IS NULL
             THEN now() + make_interval(secs => new.pause) ELSE new.due_at END,
@@ -83,7 +84,7 @@ class Device:
 
     id: UUID
     token: bytes
-    kind: str
+    kind: AddressKind
 
 
 @dataclass(frozen=True)
@@ -141,5 +142,5 @@ def record(
         connection.execute(text(_DISABLE), {"devices": json.dumps(disabled, default=str)})
 
 
-def _device(device_id: str, token: str, kind: str) -> Device:
+def _device(device_id: str, token: str, kind: AddressKind) -> Device:
     return Device(UUID(device_id), token.encode(), kind)

@@ -15,7 +15,7 @@ app = create_app("get_notification", limit="read")
 
 
 class Counts(ApiModel):
-    """Recipients by what became of them; `suppressed`: in the inbox, and deliberately not pushed."""
+    """Recipients by what became of them; `suppressed`: in the inbox, and not pushed on purpose."""
 
     queued: int
     sent: int

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, func, select, true
 
 from fieldgate.db.tables.identity import roles
 from fieldgate.db.tables.push import notification_recipients, notifications
@@ -47,7 +47,9 @@ def find_progress(connection: Connection, notification_id: UUID) -> Progress | N
                 notifications.c.created_at,
                 notifications.c.expanded_at.is_not(None).label("is_expanded"),
                 *counted.c,
-            ).where(notifications.c.id == notification_id)
+            )
+            .select_from(notifications.join(counted, true()))
+            .where(notifications.c.id == notification_id)
         )
         .mappings()
         .one_or_none()

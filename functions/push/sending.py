@@ -1,6 +1,7 @@
 """Telling users and roles something, on somebody's word."""
 
 import re
+from collections.abc import Sequence
 from typing import Annotated, Self
 from uuid import UUID
 
@@ -39,15 +40,17 @@ def _shown(text: str) -> str:
 
 
 type Text = Annotated[str, AfterValidator(_shown)]
-type Trimmed = Annotated[Text, StringConstraints(strip_whitespace=True, min_length=1)]
+type Trimmed = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1), AfterValidator(_shown)
+]
 type Role = Annotated[str, Field(pattern=r"^[a-z][a-z_]{0,49}$")]
 
 
 class Audience(ApiModel):
     """Whom it is for: each of these users, and whoever has one of these roles."""
 
-    user_ids: Annotated[list[UUID], Field(max_length=MOST_USERS)] = []
-    roles: Annotated[list[Role], Field(max_length=MOST_ROLES)] = []
+    user_ids: Annotated[tuple[UUID, ...], Field(max_length=MOST_USERS)] = ()
+    roles: Annotated[tuple[Role, ...], Field(max_length=MOST_ROLES)] = ()
 
     @model_validator(mode="after")
     def _names_somebody(self) -> Self:
@@ -62,7 +65,7 @@ class Notification(ApiModel):
     audience: Audience
     title: Annotated[Trimmed, Field(max_length=200)]
     body: Annotated[Trimmed, Field(max_length=4000)]
-    data: dict[str, Text] = {}
+    data: dict[str, Text] = Field(default_factory=dict)
     channel: Kind = GENERAL
 
     @field_validator("data")
@@ -128,7 +131,7 @@ def send(
     return accepted
 
 
-def _check_roles(connection: Connection, roles: list[str]) -> None:
+def _check_roles(connection: Connection, roles: Sequence[str]) -> None:
     known = notification_store.known_roles(connection, roles)
     details = [
         ErrorDetail(f"audience.roles.{place}", "is not a role")

@@ -1,4 +1,6 @@
-"""What fits into a push (firebase.google.com/docs/cloud-messaging/customize-messages/set-message-type).
+"""What fits into a push.
+
+(firebase.google.com/docs/cloud-messaging/customize-messages/set-message-type)
 
 A message may have 4,096 bytes, for APNs with all that stands around its text. So what comes from
 the outside is measured before it is taken: nobody hears later that it was too long.
