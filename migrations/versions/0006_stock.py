@@ -92,7 +92,7 @@ def _create_lots() -> None:
     op.create_index(
         "ix_stock_lots_expiry",
         "stock_lots",
-        ["warehouse", "expires_on"],
+        ["warehouse", "expires_on", "id"],
         postgresql_where=sa.text("quantity > 0"),
     )
 

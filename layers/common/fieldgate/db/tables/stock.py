@@ -49,11 +49,12 @@ Index(
     stock_lots.c.created_at.desc(),
     stock_lots.c.id.desc(),
 )
-# What may have to be warned of: lots that are not gone.
+# What may have to be warned of: lots that are not gone, in the order they are looked at.
 Index(
     "ix_stock_lots_expiry",
     stock_lots.c.warehouse,
     stock_lots.c.expires_on,
+    stock_lots.c.id,
     postgresql_where=stock_lots.c.quantity > 0,
 )
 
