@@ -1,4 +1,4 @@
-"""`make demo`: signing in, a photo, a document on a bad network, and who hears of it all."""
+"""`make demo`: a photo, a document on a bad network, stock that expires, and who hears of it."""
 
 import asyncio
 import io
@@ -24,6 +24,7 @@ from local.accounts import PASSWORD, PHONES
 from local.child import tied
 from local.demo_document import send_document
 from local.demo_office import listening_office
+from local.demo_stock import tell_of_stock
 from local.demo_story import DOWNLOADS, DemoFailed, Story, data_of
 from local.sample_photo import camera_jpeg
 from local.stack_settings import StackSettings
@@ -62,6 +63,7 @@ async def run() -> int:
                 with story.step("The office's network is back, and it catches up"):
                     await office.until_it_caught_up(document["id"], "stored")
                 office.show()
+                await tell_of_stock(phone, story, office)
         except httpx.HTTPError as error:
             reason = str(error) or type(error).__name__
             raise DemoFailed(f"Asking {error.request.url.host} failed: {reason}") from None

@@ -45,9 +45,13 @@ class Office:
     status: Status = field(default_factory=lambda: Status(RealtimeState.CONNECTING))
     live: list[tuple[Update, str]] = field(default_factory=list)
     caught_up: list[tuple[Update, str]] = field(default_factory=list)
+    others: list[Update] = field(default_factory=list)
 
     async def hear(self, update: Update) -> None:
-        """Fetch what changed, as an app does: what is told are ids."""
+        """Fetch what changed, if it is a media, as an app does: what is told are ids."""
+        if update.entity_type != CHANNEL:
+            self.others.append(update)
+            return
         heard = self.live if self._is_live() else self.caught_up
         answer = await self.api.request("GET", f"/media/{update.entity_id}")
         heard.append((update, answer.fields.text("state")))
@@ -65,6 +69,14 @@ class Office:
     async def until_it_caught_up(self, media_id: str, state: str) -> None:
         """Wait until it was told of a media that it had missed, and found it in this state."""
         await self._until_told(media_id, state, self.caught_up, "when catching up")
+
+    async def until_told_of(self, entity_type: str, entity_id: str) -> None:
+        """Wait until it was told of something else than a media."""
+        wanted = entity_type, entity_id
+        await self._wait(
+            lambda: wanted in {(update.entity_type, update.entity_id) for update in self.others},
+            f"was not told of {entity_type} {entity_id}",
+        )
 
     @asynccontextmanager
     async def away(self) -> AsyncIterator[None]:
