@@ -70,6 +70,7 @@ DEFINING_CALLS = {
         "float",
         "is_",
         "now",
+        "Numeric",
         "range",
         "true",
     ),

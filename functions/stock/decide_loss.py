@@ -1,0 +1,35 @@
+"""POST /api/v1/stock/losses/{id}/approve and .../reject: a second person's word on a loss."""
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import Depends, Path
+
+from fieldgate.db.engine import database
+from fieldgate.http import Caller, Envelope, create_app, entry_point, envelope, require
+from fieldgate.http.idempotency import IdempotentRequest, idempotent_request
+from stock.deciding import decide
+from stock.views import LossView
+
+app = create_app("decide_loss", limit="write")
+
+
+@app.post("/api/v1/stock/losses/{id}/approve")
+async def approve_loss(
+    loss_id: Annotated[UUID, Path(alias="id")],
+    caller: Annotated[Caller, require("stock:approve")],
+    request: Annotated[IdempotentRequest, Depends(idempotent_request)],
+) -> Envelope[LossView]:
+    return envelope(decide(request, database(), loss_id, "approved", caller.user_id))
+
+
+@app.post("/api/v1/stock/losses/{id}/reject")
+async def reject_loss(
+    loss_id: Annotated[UUID, Path(alias="id")],
+    caller: Annotated[Caller, require("stock:approve")],
+    request: Annotated[IdempotentRequest, Depends(idempotent_request)],
+) -> Envelope[LossView]:
+    return envelope(decide(request, database(), loss_id, "rejected", caller.user_id))
+
+
+handler = entry_point(app)

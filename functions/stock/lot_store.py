@@ -1,0 +1,104 @@
+"""Every query about lots."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Connection, Date, and_, cast, exists, func, select, text, true
+
+from fieldgate.db.paging import newest_page
+from fieldgate.db.tables.stock import stock_alerts, stock_lots, warehouses
+
+# A warehouse that nobody has named before is made with it.
+_ADD = """
+    WITH made AS (
+        INSERT INTO warehouses (name, time_zone) VALUES (:warehouse, :time_zone)
+        ON CONFLICT DO NOTHING
+    )
+    INSERT INTO stock_lots (product, warehouse, unit, received, quantity, expires_on, created_by)
+    VALUES (:product, :warehouse, :unit, :quantity, :quantity, :expires_on, :created_by)
+    RETURNING id, product, quantity, received, unit, warehouse, expires_on, created_by, created_at,
+        NULL AS alert_days"""
+
+
+@dataclass(frozen=True)
+class Lot:
+    """A lot; `alert_days` is the threshold of its open alert."""
+
+    id: UUID
+    product: str
+    quantity: Decimal
+    received: Decimal
+    unit: str
+    warehouse: str
+    expires_on: date
+    created_by: UUID
+    created_at: datetime
+    alert_days: int | None
+
+
+def add(connection: Connection, values: Mapping[str, Any]) -> Lot:
+    """Add a lot, and its warehouse if that is new: one round trip.
+
+    `values` are what the columns get, `time_zone` what a new warehouse gets.
+    """
+    return Lot(**connection.execute(text(_ADD), values).mappings().one())
+
+
+def find_page(
+    connection: Connection,
+    warehouse: str | None,
+    expiring_within: int | None,
+    limit: int,
+    offset: int,
+) -> tuple[list[Lot], int]:
+    """Return one page, newest first, and how many there are in all: one round trip for both.
+
+    With `expiring_within`: of lots that are not gone, and expire in so many days or have expired.
+    """
+    condition: ColumnElement[bool] = true()
+    if warehouse is not None:
+        condition = and_(condition, stock_lots.c.warehouse == warehouse)
+    if expiring_within is not None:
+        condition = and_(condition, _expires_within(expiring_within))
+    alert_days = (
+        select(stock_alerts.c.threshold_days)
+        .where(stock_alerts.c.lot_id == stock_lots.c.id, stock_alerts.c.closed_at.is_(None))
+        .order_by(stock_alerts.c.threshold_days)
+        .limit(1)
+        .scalar_subquery()
+    )
+    columns = [
+        *(column for column in stock_lots.c if column.name in Lot.__dataclass_fields__),
+        alert_days.label("alert_days"),
+    ]
+    rows, total = newest_page(
+        connection, stock_lots, columns, condition, limit=limit, offset=offset
+    )
+    found = [{name: row[name] for name in Lot.__dataclass_fields__} for row in rows]
+    return [Lot(**values) for values in found], total
+
+
+def take(connection: Connection, lot_id: UUID, quantity: Decimal) -> Decimal | None:
+    """Take a quantity from a lot; return what is left, None when there isn't as much."""
+    left: Decimal | None = connection.execute(
+        stock_lots.update()
+        .where(stock_lots.c.id == lot_id, stock_lots.c.quantity >= quantity)
+        .values(quantity=stock_lots.c.quantity - quantity)
+        .returning(stock_lots.c.quantity)
+    ).scalar_one_or_none()
+    return left
+
+
+def _expires_within(days: int) -> ColumnElement[bool]:
+    today_there = cast(func.timezone(warehouses.c.time_zone, func.now()), Date)
+    return and_(
+        stock_lots.c.quantity > 0,
+        exists().where(
+            warehouses.c.name == stock_lots.c.warehouse,
+            stock_lots.c.expires_on - today_there <= days,
+        ),
+    )

@@ -1,0 +1,39 @@
+"""Every query about warehouses."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, select, text
+from sqlalchemy.exc import DataError
+
+from fieldgate.db.tables.stock import warehouses
+
+# The condition is true of every zone that the database knows, and fails for others, by which its
+# lots would never be warned of. What is as it was, isn't written.
+_SET = """
+    INSERT INTO warehouses (name, time_zone)
+    SELECT :name, CAST(:time_zone AS text) WHERE now() AT TIME ZONE :time_zone IS NOT NULL
+    ON CONFLICT (name) DO UPDATE SET time_zone = excluded.time_zone
+    WHERE warehouses.time_zone <> excluded.time_zone"""
+
+
+@dataclass(frozen=True)
+class Warehouse:
+    name: str
+    time_zone: str
+    created_at: datetime
+    updated_at: datetime
+
+
+def put(connection: Connection, name: str, time_zone: str) -> Warehouse | None:
+    """Have a warehouse go by the clock of a zone; None when the database knows no such zone.
+
+    The transaction is of no more use then.
+    """
+    try:
+        connection.execute(text(_SET), {"name": name, "time_zone": time_zone})
+    except DataError:
+        return None
+    columns = [warehouses.c[column] for column in Warehouse.__dataclass_fields__]
+    found = connection.execute(select(*columns).where(warehouses.c.name == name))
+    return Warehouse(**found.mappings().one())
