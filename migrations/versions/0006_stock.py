@@ -53,8 +53,8 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    names = ", ".join(f"'{name}'" for name in PERMISSIONS)
-    op.execute(f"DELETE FROM permissions WHERE name IN ({names})")
+    permissions = sa.table("permissions", sa.column("name"))
+    op.execute(permissions.delete().where(permissions.c.name.in_(PERMISSIONS)))
     for table in ("stock_alerts", "stock_losses", "stock_lots", "warehouses"):
         op.drop_table(table)
 

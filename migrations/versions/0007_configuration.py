@@ -67,17 +67,18 @@ def upgrade() -> None:
         sa.Column("leased_until", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("name", name="pk_schedule_leases"),
     )
-    for permission, description in PERMISSIONS.items():
-        op.execute(
-            f"INSERT INTO permissions (name, description) VALUES ('{permission}', '{description}')"
-        )
-        op.execute(
-            f"INSERT INTO role_permissions (role, permission) VALUES ('admin', '{permission}')"
-        )
+    op.bulk_insert(
+        sa.table("permissions", sa.column("name"), sa.column("description")),
+        [{"name": name, "description": what} for name, what in PERMISSIONS.items()],
+    )
+    op.bulk_insert(
+        sa.table("role_permissions", sa.column("role"), sa.column("permission")),
+        [{"role": "admin", "permission": name} for name in PERMISSIONS],
+    )
 
 
 def downgrade() -> None:
-    names = ", ".join(f"'{name}'" for name in PERMISSIONS)
-    op.execute(f"DELETE FROM permissions WHERE name IN ({names})")
+    permissions = sa.table("permissions", sa.column("name"))
+    op.execute(permissions.delete().where(permissions.c.name.in_(PERMISSIONS)))
     op.drop_table("schedule_leases")
     op.drop_table("configuration")
