@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 from fieldgate.db.engine import Database
 from fieldgate.db.url import parse_url
 from fieldgate.errors import FieldgateError
+from fieldgate.push.device_tokens import encrypt_token, hash_token
 from identity import session_store
 from identity.signing_out import sign_out
 from push import device_store, devices
@@ -175,8 +176,8 @@ def values(handset: Handset, token: str) -> dict[str, object]:
     return {
         "user_id": handset.user_id,
         "session_id": handset.session_id,
-        "token_hash": devices.hash_token(token),
-        "token": devices.encrypt_token(token),
+        "token_hash": hash_token(token),
+        "token": encrypt_token(token),
         "kind": "token",
         "platform": "android",
         "app_version": None,
