@@ -72,6 +72,7 @@ DEFINING_CALLS = {
         "now",
         "Numeric",
         "range",
+        "Setting",
         "true",
     ),
 }

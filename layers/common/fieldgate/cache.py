@@ -43,7 +43,7 @@ class CacheSettings(Settings):
 def get_many(keys: Iterable[str]) -> dict[str, str]:
     """Return those of `keys` that are known, in one round trip."""
     wanted = list(keys)
-    found = _in_one_trip([("GET", key) for key in wanted])
+    found = in_one_trip([("GET", key) for key in wanted])
     if found is None:
         found = [_kept_here().get(key) for key in wanted]
     return {key: value for key, value in zip(wanted, found, strict=True) if value is not None}
@@ -52,7 +52,7 @@ def get_many(keys: Iterable[str]) -> dict[str, str]:
 def set_many(values: Mapping[str, str], seconds: int, *, only_new: bool = False) -> None:
     """Keep `values` for so many seconds, in one round trip; `only_new` leaves what is there."""
     how = ["EX", str(seconds), *(["NX"] if only_new else [])]
-    if _in_one_trip([("SET", key, value, *how) for key, value in values.items()]) is None:
+    if in_one_trip([("SET", key, value, *how) for key, value in values.items()]) is None:
         for key, value in values.items():
             if not (only_new and _kept_here().get(key)):
                 _kept_here().set(key, value, seconds)
@@ -66,7 +66,25 @@ def delete(*keys: str) -> None:
     """
     for key in keys:
         _kept_here().delete(key)
-    _in_one_trip([("DEL", key) for key in keys])
+    in_one_trip([("DEL", key) for key in keys])
+
+
+def in_one_trip(commands: Sequence[tuple[str, ...]]) -> list[Any] | None:
+    """Send commands of one key each, as a server in cluster mode wants them; return the answers.
+
+    None when there is no Valkey to answer, or one that refuses a command: others may have been run.
+    """
+    if not commands:
+        return []
+
+    def run(valkey: Any) -> list[Any]:
+        with valkey.pipeline(transaction=False) as pipeline:
+            for command in commands:
+                pipeline.execute_command(*command)
+            answers: list[Any] = pipeline.execute()
+            return answers
+
+    return _server().ask(run)
 
 
 def evaluate(script: str, key: str, *arguments: int) -> Any:
@@ -83,24 +101,6 @@ def evaluate(script: str, key: str, *arguments: int) -> Any:
             return valkey.evalsha(digest, 1, key, *arguments)
         except NoScriptError:
             return valkey.eval(script, 1, key, *arguments)
-
-    return _server().ask(run)
-
-
-def _in_one_trip(commands: Sequence[tuple[str, ...]]) -> list[Any] | None:
-    """Send commands of one key each, as a server in cluster mode wants them.
-
-    Returns None when there is no Valkey to answer.
-    """
-    if not commands:
-        return []
-
-    def run(valkey: Any) -> list[Any]:
-        with valkey.pipeline(transaction=False) as pipeline:
-            for command in commands:
-                pipeline.execute_command(*command)
-            answers: list[Any] = pipeline.execute()
-            return answers
 
     return _server().ask(run)
 
@@ -229,6 +229,8 @@ def _client() -> "Valkey | None":
             socket_connect_timeout=settings.cache_connect_seconds,
             socket_timeout=settings.cache_answer_seconds,
             decode_responses=True,
+            # What isn't text is nothing of ours.
+            encoding_errors="replace",
             # They would be told to the server in round trips of their own.
             lib_name=None,
             lib_version=None,
