@@ -74,7 +74,7 @@ def _validation_failure(error: RequestValidationError) -> FieldgateError:
         if fault["type"] == "json_invalid":
             details.append(ErrorDetail("body", "is not valid JSON"))
             continue
-        if fault["type"] == "model_attributes_type":
+        if fault["type"] == "model_attributes_type" and fault["loc"] == ("body",):
             # Also what a JSON text sent under another content type comes to.
             details.append(ErrorDetail("body", "must be a JSON object, sent as application/json"))
             continue
