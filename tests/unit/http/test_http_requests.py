@@ -162,6 +162,7 @@ def test_a_good_request_is_answered_in_the_envelope() -> None:
             {"buyerName": "A", "lineItems": [{"unitPrice": -1}, {}]},
             {"lineItems.0.unitPrice", "lineItems.1.unitPrice"},
         ),
+        ({"buyerName": "A", "lineItems": [{"unitPrice": 1}, "beans"]}, {"lineItems.1"}),
         ({"buyerName": "A", "byerName": "A"}, {"byerName"}),
         ({"buyerName": "A", "note": "rude"}, {"note"}),
     ],
