@@ -4,18 +4,19 @@
 |------------------------------|----------------------------------------------|--------|
 | `session:{id}`               | `alive` or `ended`                           | 30 s   |
 | `user:{id}`                  | version of their permissions, or `inactive`  | 30 s   |
-| `permissions:{id}:{version}` | roles and permissions, as JSON               | 10 min |
+
+Roles and permissions are kept for ten minutes in two levels (fieldgate.cached), by the user's id
+and the version of their permissions, so they are never old.
 
 Whoever ends a session or changes a user says so here after the commit, and a look into the database
 that raced with the change doesn't overwrite it. A change past our functions is said by nobody, or
 to a cache that is down, and a session that is crowded out (session_store) is worth no word: so
-states live for `STATE_SECONDS`. Permissions may live longer, as their key has a version.
+states live for `STATE_SECONDS`.
 """
 
-import json
 from typing import TYPE_CHECKING, Any
 
-from fieldgate import cache
+from fieldgate import cache, cached
 from fieldgate.errors import Unauthorized
 
 if TYPE_CHECKING:  # the authorizer seldom needs the database, and the import takes 150 ms
@@ -24,14 +25,15 @@ if TYPE_CHECKING:  # the authorizer seldom needs the database, and the import ta
     from identity.store import User
 
 STATE_SECONDS = 30
-PERMISSIONS_SECONDS = 600
+RIGHTS = "permissions"
 ALIVE, ENDED, INACTIVE = "alive", "ended", "inactive"
 
 
 def check(claims: dict[str, Any]) -> dict[str, Any]:
     """Return the claims of a verified token with the roles and permissions of now.
 
-    One trip to the cache. On a miss one read of the database.
+    One trip to the cache, and seldom another for rights that are not the token's. On a miss one
+    read of the database.
 
     Raises:
         Unauthorized: the session has ended, or the user is not active.
@@ -47,10 +49,8 @@ def check(claims: dict[str, Any]) -> dict[str, Any]:
         # A token newer than what the cache knows says itself what was true since.
         if int(user) <= claims["pv"]:
             return claims
-        permissions_key = f"permissions:{claims['sub']}:{user}"
-        if known := cache.get_many([permissions_key]).get(permissions_key):
-            rights: dict[str, Any] = json.loads(known)
-            return claims | rights
+        key = f"{claims['sub']}:{user}"
+        return claims | cached.get(RIGHTS, key, lambda: _from_database(claims))
     return claims | _from_database(claims)
 
 
@@ -65,7 +65,7 @@ def remember_user(user: "User") -> None:
     _remember_rights(user)
 
 
-def _from_database(claims: dict[str, Any]) -> dict[str, Any]:
+def _from_database(claims: dict[str, Any]) -> dict[str, list[str]]:
     from uuid import UUID
 
     from fieldgate.db.engine import database
@@ -86,8 +86,7 @@ def _from_database(claims: dict[str, Any]) -> dict[str, Any]:
 
 
 def _remember_rights(user: "User") -> None:
-    key = f"permissions:{user.id}:{user.permission_version}"
-    cache.set_many({key: json.dumps(_rights(user))}, PERMISSIONS_SECONDS)
+    cached.put(RIGHTS, f"{user.id}:{user.permission_version}", _rights(user))
 
 
 def _state(user: "User | None") -> str:

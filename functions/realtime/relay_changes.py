@@ -3,12 +3,14 @@
 from functools import partial
 from typing import Any
 
+from fieldgate.cached import renew_missed
 from fieldgate.db.engine import database
 from fieldgate.observability import traced
 from fieldgate.queues import consume
 from fieldgate.schedules import one_round
 from realtime.fan_out_queue import ask_for, fan_out_queue_url
 from realtime.relaying import once_a_batch, relay
+from realtime.renewal_store import marks
 
 
 @traced
@@ -16,6 +18,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, list[dict[str, str
     ask = partial(ask_for, queue_url=fan_out_queue_url())
     if "Records" not in event:
         with one_round(event, context):
+            renew_missed(lambda tables: database().read(partial(marks, tables=tables)))
             relay(database(), ask)
         return None
     return consume(event, context, once_a_batch(lambda: relay(database(), ask)))

@@ -12,6 +12,7 @@ from functools import partial
 
 from sqlalchemy import Connection
 
+from fieldgate import cached
 from fieldgate.db.engine import Database
 from fieldgate.errors import Unavailable
 from fieldgate.observability import gauge
@@ -33,7 +34,7 @@ type AskFor = Callable[[Task, Sequence[str]], None]
 class Batch:
     """What a transaction moved: `rows` of the outbox, of which the oldest is `seconds` old.
 
-    Connections are `owed` something now, or `over`.
+    They are changes of `tables`. Connections are `owed` something now, or `over`.
     """
 
     rows: int = 0
@@ -41,6 +42,7 @@ class Batch:
     seconds: float = 0
     owed: Sequence[str] = ()
     over: Sequence[str] = ()
+    tables: frozenset[str] = frozenset()
 
 
 def relay(database: Database, ask_for: AskFor) -> int:
@@ -65,6 +67,7 @@ def relay(database: Database, ask_for: AskFor) -> int:
                 size = SMALL_BATCH
                 continue
             lag, events = max(lag, batch.seconds), events + batch.events
+            cached.renew_changed(batch.tables)
             if batch.owed:
                 ask_for("send", batch.owed)
             if batch.over:
@@ -87,12 +90,13 @@ def dispatch(connection: Connection, size: int = BATCH) -> Batch:
     seconds = max(row.seconds for row in taken)
     ended = [row.change.entity_id for row in taken if visibility.ends_session(row.change)]
     over = stream_store.connections_of(connection, ended) if ended else ()
+    tables = frozenset(row.change.entity for row in taken)
     if not events:
-        return Batch(len(taken), seconds=seconds, over=over)
+        return Batch(len(taken), seconds=seconds, over=over, tables=tables)
     told = {audience for event in events for audience in event.audiences}
     before, head = head, stream_store.append(connection, head, events)
     owed = stream_store.want(connection, told, before, head)
-    return Batch(len(taken), len(events), seconds, owed, over)
+    return Batch(len(taken), len(events), seconds, owed, over, tables)
 
 
 def merged(changes: Iterable[Change]) -> list[NewEvent]:
