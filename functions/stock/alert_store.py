@@ -15,14 +15,19 @@ from sqlalchemy import ColumnElement, Connection, and_, func, select, text, upda
 
 from fieldgate.db.tables.stock import stock_alerts
 
-# More than the loosest threshold: somewhere it is a later day.
+# More than the loosest threshold: somewhere it is a later day. The first to expire tells.
 _CONCERNED = """
     SELECT name FROM warehouses
-    WHERE EXISTS (SELECT FROM stock_lots
-            WHERE warehouse = name AND quantity > 0
-                AND expires_on <= CAST(coalesce(CAST(:at AS timestamptz), now()) AS date) + 32)
-        OR EXISTS (SELECT FROM stock_alerts
-            WHERE warehouse = name AND notification_id IS NULL AND closed_at IS NULL)
+    LEFT JOIN LATERAL (
+        SELECT true AS is_there FROM stock_lots
+        WHERE warehouse = name AND quantity > 0
+            AND expires_on <= CAST(coalesce(CAST(:at AS timestamptz), now()) AS date) + 32
+        ORDER BY expires_on LIMIT 1) AS lot ON true
+    LEFT JOIN LATERAL (
+        SELECT true AS is_there FROM stock_alerts
+        WHERE warehouse = name AND notification_id IS NULL AND closed_at IS NULL
+        LIMIT 1) AS untold ON true
+    WHERE lot.is_there OR untold.is_there
     ORDER BY name"""
 
 # One at a time opens or tells a warehouse's alerts; new lots of it don't wait for that.
@@ -35,13 +40,13 @@ _LOCK = """
 _OPEN = """
     WITH page AS (
         SELECT id, expires_on,
-            CASE WHEN expires_on < :today THEN 0
-                WHEN expires_on <= :today + 1 THEN 1
-                WHEN expires_on <= :today + 7 THEN 7
-                WHEN expires_on <= :today + 14 THEN 14
+            CASE WHEN days_left < 0 THEN 0
+                WHEN days_left <= 1 THEN 1
+                WHEN days_left <= 7 THEN 7
+                WHEN days_left <= 14 THEN 14
                 ELSE 30 END AS threshold_days
-        FROM stock_lots
-        WHERE warehouse = :warehouse AND quantity > 0 AND expires_on <= :today + 30
+        FROM stock_lots, LATERAL (SELECT expires_on - CAST(:today AS date) AS days_left) AS calendar
+        WHERE warehouse = :warehouse AND quantity > 0 AND expires_on <= CAST(:today AS date) + 30
             AND (expires_on, id) > (:after_day, :after_id)
         ORDER BY expires_on, id LIMIT :batch
     ),
@@ -81,11 +86,8 @@ _CLOSE_GONE = """
         ORDER BY lot_id LIMIT :batch
     ),
     gone AS (
-        SELECT lot_id, threshold_days
-        FROM page
-        JOIN stock_lots AS lot ON lot.id = lot_id
-        JOIN stock_alerts AS alert USING (lot_id)
-        WHERE quantity = 0 AND closed_at IS NULL
+        SELECT lot_id, threshold_days FROM page JOIN stock_alerts AS alert USING (lot_id)
+        WHERE closed_at IS NULL AND (SELECT quantity FROM stock_lots WHERE id = lot_id) = 0
         FOR UPDATE OF alert SKIP LOCKED
     ),
     closed AS (
@@ -201,11 +203,11 @@ def close_of(connection: Connection, lot_id: UUID) -> None:
 def count_untold(connection: Connection, warehouse: str) -> dict[int, int]:
     """Say of how many lots nobody was told yet, by the threshold of their alert."""
     counted = connection.execute(
-        select(stock_alerts.c.threshold_days, func.count())
+        select(stock_alerts.c.threshold_days, func.count().label("number"))
         .where(_untold(warehouse))
         .group_by(stock_alerts.c.threshold_days)
     )
-    return dict(counted.tuples().all())
+    return {row.threshold_days: row.number for row in counted}
 
 
 def untold_examples(connection: Connection, warehouse: str, number: int) -> list[Example]:

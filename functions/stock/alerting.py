@@ -35,7 +35,7 @@ class Round:
 
     database: Database
     at: datetime | None = None
-    done: Counter[str] = field(default_factory=Counter)
+    done: Counter[str] = field(default_factory=lambda: Counter(opened=0, closed=0, told=0))
 
     def transact[T](self, work: Callable[[Connection], T]) -> T:
         return self.database.transact(work, actor=ACTOR, request_id=request_id.current())

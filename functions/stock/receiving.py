@@ -4,7 +4,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
-from fieldgate import request_id
+from fieldgate import configuration, request_id
 from fieldgate.db.engine import Database
 from fieldgate.errors import ErrorDetail, ValidationFailed
 from fieldgate.http import ApiModel
@@ -13,6 +13,7 @@ from stock import lot_store, warehouse_store
 from stock.callers import a_known_caller
 from stock.request_types import Day, Product, Quantity, Unit, Warehouse
 from stock.views import LotView, WarehouseView
+from stock.warehouse_store import UnknownZone
 
 
 class NewLot(ApiModel):
@@ -38,7 +39,7 @@ def add_lot(
 
     """
     # Asked before the transaction, as it may need the connection.
-    time_zone = zone_of_new_warehouses()
+    time_zone = configuration.value("STOCK_TIME_ZONE")
     values = {**dict(lot), "created_by": created_by, "time_zone": time_zone}
 
     def add(connection: Connection) -> LotView:
@@ -59,17 +60,12 @@ def set_time_zone(database: Database, name: str, time_zone: str, actor: UUID) ->
     """
 
     def put(connection: Connection) -> WarehouseView:
-        found = warehouse_store.put(connection, name, time_zone)
-        if found is None:
-            raise ValidationFailed(
-                "The request is not valid.",
-                details=[ErrorDetail("timeZone", "is not a time zone that the database knows")],
-            )
-        return WarehouseView.of(found)
+        return WarehouseView.of(warehouse_store.put(connection, name, time_zone))
 
-    return database.transact(put, actor=str(actor), request_id=request_id.current())
-
-
-def zone_of_new_warehouses() -> str:
-    """Return by whose clock a warehouse goes that nobody has said anything else of."""
-    return "Africa/Nairobi"
+    try:
+        return database.transact(put, actor=str(actor), request_id=request_id.current())
+    except UnknownZone:
+        raise ValidationFailed(
+            "The request is not valid.",
+            details=[ErrorDetail("timeZone", "is not a time zone that the database knows")],
+        ) from None

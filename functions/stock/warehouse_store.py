@@ -25,15 +25,21 @@ class Warehouse:
     updated_at: datetime
 
 
-def put(connection: Connection, name: str, time_zone: str) -> Warehouse | None:
-    """Have a warehouse go by the clock of a zone; None when the database knows no such zone.
+class UnknownZone(Exception):
+    """The database knows no time zone of that name."""
 
-    The transaction is of no more use then.
+
+def put(connection: Connection, name: str, time_zone: str) -> Warehouse:
+    """Have a warehouse, which is made if it is new, go by the clock of a zone.
+
+    Raises:
+        UnknownZone: and the transaction is of no more use.
+
     """
     try:
         connection.execute(text(_SET), {"name": name, "time_zone": time_zone})
     except DataError:
-        return None
+        raise UnknownZone from None
     columns = [warehouses.c[column] for column in Warehouse.__dataclass_fields__]
     found = connection.execute(select(*columns).where(warehouses.c.name == name))
     return Warehouse(**found.mappings().one())
