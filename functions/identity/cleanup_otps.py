@@ -4,11 +4,10 @@ from typing import Any
 
 from fieldgate.db.engine import database
 from fieldgate.observability import traced
-from fieldgate.schedules import one_round
+from fieldgate.schedules import round_alone
 from identity.cleaning import clean_up
 
 
 @traced
-def handler(event: dict[str, Any], context: Any) -> dict[str, int]:
-    with one_round(event, context):
-        return clean_up(database())
+def handler(event: dict[str, Any], context: Any) -> dict[str, int] | None:
+    return round_alone("cleanup_otps", event, context, database(), clean_up)

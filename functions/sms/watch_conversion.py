@@ -4,11 +4,10 @@ from typing import Any
 
 from fieldgate.db.engine import database
 from fieldgate.observability import traced
-from fieldgate.schedules import one_round
+from fieldgate.schedules import round_alone
 from sms.pumping import watch
 
 
 @traced
 def handler(event: dict[str, Any], context: Any) -> None:
-    with one_round(event, context):
-        watch(database())
+    round_alone("watch_conversion", event, context, database(), watch)

@@ -8,6 +8,7 @@ from fieldgate.sms import (
     SmsError,
     SmsMisconfigured,
     SmsNotConfigured,
+    SmsNotReached,
     SmsRefused,
     SmsUnavailable,
     africas_talking,
@@ -176,7 +177,7 @@ def test_a_vendor_that_is_not_there_is_worth_another_try(
 ) -> None:
     environment.setenv("AFRICAS_TALKING_URL", "http://127.0.0.1:1")
     error = refusal()
-    assert (type(error), error.reason) == (SmsUnavailable, "ConnectionError")
+    assert (type(error), error.reason) == (SmsNotReached, "ConnectionError")
 
 
 def test_a_vendor_that_does_not_answer_is_not_waited_for(

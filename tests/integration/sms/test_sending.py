@@ -9,6 +9,7 @@ from moto import mock_aws
 from moto.backends import get_backend
 from moto.core.models import DEFAULT_ACCOUNT_ID
 
+from fieldgate import circuit_breaker
 from fieldgate.errors import ConfigurationError
 from fieldgate.sms import (
     SmsError,
@@ -16,7 +17,6 @@ from fieldgate.sms import (
     SmsNotConfigured,
     SmsRefused,
     SmsUnavailable,
-    circuit_breaker,
     sns,
 )
 from fieldgate.sms.sending import sending

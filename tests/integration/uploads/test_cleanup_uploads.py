@@ -665,4 +665,4 @@ def test_the_function_makes_a_round_under_the_events_id(
 
 def test_the_function_stops_when_its_time_is_up(deployed: Database, yard: Yard) -> None:
     begin(yard, expires_at=func.now())
-    assert cleanup_uploads.handler(EVENT, LambdaContext(RESERVE_SECONDS * 1000)) == NOTHING
+    assert cleanup_uploads.handler(EVENT, LambdaContext(RESERVE_SECONDS * 1000)) is None

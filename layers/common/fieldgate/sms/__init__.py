@@ -25,6 +25,14 @@ class SmsUnavailable(SmsError):
     """The provider can't now, or did not answer, and perhaps sent it: try again."""
 
 
+class SmsNotReached(SmsUnavailable):
+    """Nobody can have taken the text: there was no connection to hand it over by."""
+
+
+class SmsLeftAlone(SmsUnavailable):
+    """The provider has failed so often that it was not asked."""
+
+
 class SmsMisconfigured(SmsError):
     """No text will be sent until somebody acts: balance, credentials, sender id, a hold."""
 

@@ -14,6 +14,7 @@ from fieldgate.sms import (
     SmsError,
     SmsMisconfigured,
     SmsNotConfigured,
+    SmsNotReached,
     SmsRefused,
     SmsUnavailable,
 )
@@ -65,7 +66,8 @@ class AfricasTalkingSender:
         try:
             answer = service.send(text, [phone], sender_id, timeout=TIMEOUT_SECONDS)
         except RequestException as error:
-            raise SmsUnavailable(type(error).__name__) from None
+            kind = SmsNotReached if _is_not_reached(error) else SmsUnavailable
+            raise kind(type(error).__name__) from None
         except AfricasTalkingException as error:
             raise _refusal(str(error)) from None
         except ValueError:  # the SDK's own look at the number
@@ -87,6 +89,14 @@ def _service(settings: AfricasTalkingSettings) -> Any:
     if settings.url:
         service._baseUrl = f"{settings.url.rstrip('/')}/version1"
     return service
+
+
+def _is_not_reached(error: Exception) -> bool:
+    """Say whether there was no connection; one that broke may have carried the text."""
+    from urllib3.exceptions import MaxRetryError, NewConnectionError
+
+    cause = error.args[0] if error.args else None
+    return isinstance(cause, MaxRetryError) and isinstance(cause.reason, NewConnectionError)
 
 
 def _refusal(text: str) -> SmsError:

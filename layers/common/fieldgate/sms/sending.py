@@ -7,15 +7,17 @@ from pydantic import BeforeValidator, model_validator
 from fieldgate.config import Settings, load, once
 from fieldgate.observability import count, logger
 from fieldgate.one_time_codes import OneTimeCodeSettings
+from fieldgate.resilience import CircuitOpen, Tries, Vendor
 from fieldgate.sms import (
     SentSms,
+    SmsLeftAlone,
     SmsMisconfigured,
     SmsNotConfigured,
+    SmsNotReached,
     SmsRefused,
     SmsSender,
     SmsUnavailable,
 )
-from fieldgate.sms.circuit_breaker import CircuitBreaker
 
 
 def _name(text: str) -> str:
@@ -40,13 +42,17 @@ class SmsSettings(Settings):
         return self
 
 
+# A text is handed over once more where it can't have been taken, and that was known at once. Every
+# other is left to the queue: one that was taken, and not answered, costs money again.
+TRIES = Tries(on=(SmsNotReached,), attempts=2, seconds=0.5, longest_pause=0.2)
+
+
 class Sending:
     """A provider and, if there is one, its fall-back."""
 
     def __init__(self, primary: SmsSender, fallback: SmsSender | None = None) -> None:
-        self._primary = primary
-        self._fallback = fallback
-        self._breaker = CircuitBreaker(f"sms:{primary.provider}")
+        self._primary = _Provider(primary)
+        self._fallback = _Provider(fallback) if fallback else None
 
     def send(self, phone: str, text: str) -> SentSms:
         """Send `text` (GSM 03.38, 160 characters) to `phone` (E.164), within 12 seconds.
@@ -56,29 +62,39 @@ class Sending:
                 fall-back is SmsUnavailable at once.
 
         """
-        if self._breaker.lets_through():
-            try:
-                return self._try_primary(phone, text)
-            except SmsMisconfigured:
-                if self._fallback is None:
-                    raise
-        elif self._fallback is None:
-            raise SmsUnavailable("circuit_open")
-        return _send(self._fallback, phone, text)
-
-    def _try_primary(self, phone: str, text: str) -> SentSms:
         try:
-            sent = _send(self._primary, phone, text)
-        except SmsNotConfigured:
+            return self._primary.send(phone, text)
+        except (SmsLeftAlone, SmsMisconfigured):
+            if self._fallback is None:
+                raise
+        return self._fallback.send(phone, text)
+
+
+class _Provider:
+    """A sender, with its circuit and another try."""
+
+    def __init__(self, sender: SmsSender) -> None:
+        self._sender = sender
+        self._vendor = Vendor(
+            f"sms:{sender.provider}",
+            TRIES,
+            failures=(SmsUnavailable, SmsMisconfigured),
+            answers=(SmsRefused,),
+            uncalled=(SmsNotConfigured,),
+        )
+
+    def send(self, phone: str, text: str) -> SentSms:
+        try:
+            message_id = self._vendor.call(lambda: self._sender.send(phone, text))
+        except CircuitOpen:
+            raise SmsLeftAlone("circuit_open") from None
+        except SmsMisconfigured as error:
+            about = {"provider": self._sender.provider, "reason": error.reason}
+            logger().error("texts need somebody to act", extra=about)
+            count("SmsAlarm")
+            count("SmsAlarm", reason=error.reason)
             raise
-        except SmsRefused:
-            self._breaker.succeeded()  # that was an answer
-            raise
-        except (SmsUnavailable, SmsMisconfigured):
-            self._breaker.failed()
-            raise
-        self._breaker.succeeded()
-        return sent
+        return SentSms(self._sender.provider, message_id)
 
 
 @once
@@ -110,14 +126,3 @@ def _sender(provider: str) -> SmsSender:
     from fieldgate.sms.logging_sender import LoggingSender
 
     return LoggingSender()
-
-
-def _send(sender: SmsSender, phone: str, text: str) -> SentSms:
-    try:
-        return SentSms(sender.provider, sender.send(phone, text))
-    except SmsMisconfigured as error:
-        about = {"provider": sender.provider, "reason": error.reason}
-        logger().error("texts need somebody to act", extra=about)
-        count("SmsAlarm")
-        count("SmsAlarm", reason=error.reason)
-        raise

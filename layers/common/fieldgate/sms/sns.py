@@ -7,7 +7,13 @@ spending limit.
 from typing import TYPE_CHECKING
 
 from fieldgate.config import once
-from fieldgate.sms import SmsError, SmsMisconfigured, SmsRefused, SmsUnavailable
+from fieldgate.sms import (
+    SmsError,
+    SmsMisconfigured,
+    SmsNotReached,
+    SmsRefused,
+    SmsUnavailable,
+)
 
 if TYPE_CHECKING:
     from mypy_boto3_sns import SNSClient
@@ -35,7 +41,12 @@ class SnsSender:
     provider = "sns"
 
     def send(self, phone: str, text: str) -> str:
-        from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
+        from botocore.exceptions import (
+            BotoCoreError,
+            ClientError,
+            EndpointConnectionError,
+            HTTPClientError,
+        )
         from botocore.exceptions import ConnectionError as NotReached
 
         try:
@@ -49,6 +60,8 @@ class SnsSender:
         except ClientError as error:
             code = str(error.response.get("Error", {}).get("Code", ""))
             raise FAILURES.get(code, SmsUnavailable)(code or "unknown_status") from None
+        except EndpointConnectionError as error:
+            raise SmsNotReached(type(error).__name__) from None
         except (HTTPClientError, NotReached) as error:
             raise SmsUnavailable(type(error).__name__) from None
         except BotoCoreError as error:  # no credentials, no region

@@ -1,12 +1,16 @@
 """When a provider is left alone, and when it is tried again."""
 
 from types import SimpleNamespace
+from uuid import uuid4
 
 import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
+from valkey import Valkey
 
-from fieldgate import config
-from fieldgate.sms import circuit_breaker
-from fieldgate.sms.circuit_breaker import (
+from fieldgate import cache, circuit_breaker, config
+from fieldgate.circuit_breaker import (
     FAILURES,
     KEPT_SECONDS,
     OPEN_SECONDS,
@@ -16,6 +20,7 @@ from fieldgate.sms.circuit_breaker import (
 from local.valkey import ValkeyServer
 from tests.conftest import empty_valkey
 from tests.support.clock import Clock
+from tests.support.parallel import at_once
 
 
 @pytest.fixture
@@ -133,3 +138,102 @@ def test_without_a_cache_it_works_for_this_process(
     assert not breaker.lets_through()
     clock.now += OPEN_SECONDS
     assert breaker.lets_through()
+
+
+def test_failures_of_several_environments_are_counted_together(clock: Clock) -> None:
+    first, second, third = (CircuitBreaker("sms") for _ in range(3))
+    for breaker in (first, second, third):
+        assert breaker.lets_through()
+    for breaker in (first, second, third):
+        breaker.failed()
+    assert not CircuitBreaker("sms").lets_through()
+
+
+def test_a_success_of_another_environment_starts_the_count_again(clock: Clock) -> None:
+    first, second = CircuitBreaker("sms"), CircuitBreaker("sms")
+    first.failed()
+    first.failed()
+    assert second.lets_through()
+    second.succeeded()
+    first.failed()
+    assert first.lets_through()
+
+
+def test_of_fifty_at_once_one_probes(clock: Clock) -> None:
+    opened()
+    clock.now += OPEN_SECONDS
+    allowed = at_once(50, lambda _: CircuitBreaker("sms").lets_through())
+    assert allowed.count(True) == 1
+
+
+def test_in_good_times_a_success_asks_nobody_and_nothing_is_written(
+    clock: Clock, valkey: ValkeyServer, environment: pytest.MonkeyPatch
+) -> None:
+    breaker = CircuitBreaker("sms")
+    assert breaker.lets_through()
+    with Valkey.from_url(valkey.url) as client:
+        assert client.keys("circuit:*") == []
+    environment.setattr(cache, "evaluate", lambda *_: pytest.fail("asked"))
+    breaker.succeeded()
+
+
+def test_its_state_can_be_looked_at(clock: Clock) -> None:
+    looking = CircuitBreaker("sms")
+    assert looking.state() == "closed"
+    breaker = opened()
+    assert looking.state() == "open"
+    clock.now += OPEN_SECONDS
+    assert looking.state() == "half_open"
+    assert breaker.lets_through()
+    assert looking.state() == "open"
+    breaker.succeeded()
+    assert looking.state() == "closed"
+
+
+@pytest.mark.parametrize("value", ["0.0", "", "x:y", "1:2:3", "-1:5"])
+def test_a_value_that_is_none_of_ours_is_no_value(
+    clock: Clock, valkey: ValkeyServer, value: str
+) -> None:
+    with Valkey.from_url(valkey.url) as client:
+        client.set("circuit:sms", value)
+    breaker = CircuitBreaker("sms")
+    assert breaker.state() == "closed"
+    assert breaker.lets_through()
+    breaker.failed()
+    breaker.failed()
+    breaker.failed()
+    assert not breaker.lets_through()
+
+
+class Twins(RuleBasedStateMachine):
+    """The script in Valkey and what a process does by itself are the same rules."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.clock = Clock()
+        self.name = f"twin-{uuid4()}"
+        self.patch = pytest.MonkeyPatch()
+        self.patch.setattr(circuit_breaker, "time", SimpleNamespace(time=self.clock.monotonic))
+        self.shared, self.alone = CircuitBreaker(self.name), CircuitBreaker(self.name)
+
+    def _by_itself(self, what: str) -> object:
+        with pytest.MonkeyPatch.context() as context:
+            context.setattr(cache, "evaluate", lambda *_: None)
+            return getattr(self.alone, what)()
+
+    @rule(what=st.sampled_from(["lets_through", "failed", "failed", "succeeded"]))
+    def move(self, what: str) -> None:
+        assert getattr(self.shared, what)() == self._by_itself(what)
+
+    @rule(seconds=st.sampled_from([1, PROBE_SECONDS, OPEN_SECONDS, OPEN_SECONDS + KEPT_SECONDS]))
+    def wait(self, seconds: int) -> None:
+        self.clock.now += seconds
+
+    def teardown(self) -> None:
+        self.patch.undo()
+
+
+def test_valkey_and_a_process_by_itself_go_by_the_same_rules(
+    environment: pytest.MonkeyPatch,
+) -> None:
+    run_state_machine_as_test(Twins, settings=settings(max_examples=40, deadline=None))
