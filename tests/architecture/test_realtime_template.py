@@ -67,10 +67,12 @@ def test_who_changes_what_is_recorded_wakes_the_relay(source: Template, database
         if {"Ref": "WakeRelay"} in function.get("Policies", []):
             may.add(name)
     assert {"Login", "Logout", "SetUserRoles", "OnMediaUploaded", "Broadcast"} <= changers
+    assert {"AlertExpiringStock", "DecideLoss", "DeliverPush", "SetConfig"} <= changers
+    assert {"CleanupOtps", "CleanupPushes"} <= changers, "what is deleted is recorded as well"
     assert know == may == changers
 
 
-@pytest.mark.parametrize("function", ["RelayChanges", "SweepConnections"])
+@pytest.mark.parametrize("function", ["DeliverPush", "RelayChanges", "SweepConnections"])
 def test_what_no_message_told_is_found_within_a_minute(
     resources: dict[str, dict[str, Any]], function: str
 ) -> None:

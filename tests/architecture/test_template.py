@@ -14,6 +14,8 @@ from local.conditions import leave_out_conditional
 from local.supported import check_supported
 from local.template import ROOT, Template
 from local.websocket_api import adapt_websocket_apis
+from push.delivery_store import LEASE as PUSH_LEASE
+from tests.support.writers import led_to, named_by_definitions
 from uploads.store import LEASE
 
 # Every route that answers without a token, and why it must.
@@ -267,6 +269,90 @@ def test_who_has_texts_sent_knows_where_and_may(source: Template) -> None:
     may = {n for n, f in functions.items() if {"Ref": "QueueSms"} in f.get("Policies", [])}
     assert may == {name for name in variables if "SMS_QUEUE_URL" in variables[name]}
     assert may == {"ChangePhone", "Login", "Register", "RequeueSms", "ResendOtp", "SendOtp"}
+
+
+def test_who_has_pushes_sent_knows_where_and_may(source: Template) -> None:
+    """A function that can't reach the queue leaves them to the schedule, which takes a minute."""
+    named = named_by_definitions()
+    notifiers, know, may = set(), set(), set()
+    for name, function in sam.resources(source, sam.FUNCTION):
+        led = led_to(function["Handler"].removesuffix(".handler"), named)
+        if "fieldgate.push.notifying.wake_pushers" in led:
+            notifiers.add(name)
+        if "PUSH_QUEUE_URL" in function.get("Environment", {}).get("Variables", {}):
+            know.add(name)
+        if {"Ref": "QueuePush"} in function.get("Policies", []):
+            may.add(name)
+    assert know == may == notifiers
+    assert may == {
+        *("AlertExpiringStock", "DecideLoss", "DeliverPush", "ReportLoss", "SendNotification")
+    }
+
+
+def test_who_works_with_what_follows_from_the_pepper_may_read_it(source: Template) -> None:
+    named = named_by_definitions()
+    need, may = set(), set()
+    for name, function in sam.resources(source, sam.FUNCTION):
+        led = led_to(function["Handler"].removesuffix(".handler"), named)
+        if "fieldgate.keyed_hash.keyed_hash" in led:
+            need.add(name)
+        if {"Ref": "ReadPepper"} in function.get("Policies", []):
+            may.add(name)
+    assert may == need
+    assert {"Login", "SendSms", "RegisterDevice", "DeliverPush"} <= may
+
+
+def test_one_role_invokes_what_has_a_schedule_and_nothing_else(
+    resources: dict[str, dict[str, Any]],
+) -> None:
+    schedules = of_type(resources, "AWS::Scheduler::Schedule").values()
+    targets = [schedule["Target"] for schedule in schedules]
+    assert all(t["RoleArn"] == {"Fn::GetAtt": ["SchedulerRole", "Arn"]} for t in targets)
+    (policy,) = resources["SchedulerRole"]["Properties"]["Policies"]
+    (statement,) = policy["PolicyDocument"]["Statement"]
+    assert statement["Action"] == "lambda:InvokeFunction"
+    allowed = {arn["Fn::GetAtt"][0] for arn in statement["Resource"]}
+    assert allowed == {target["Arn"]["Fn::GetAtt"][0] for target in targets}
+
+
+def test_a_schedules_function_has_an_alarm_on_its_errors(
+    resources: dict[str, dict[str, Any]],
+) -> None:
+    """Nobody waits for an answer who would say that there was none."""
+    alarmed = {
+        dimension["Value"]["Ref"]
+        for alarm in of_type(resources, "AWS::CloudWatch::Alarm").values()
+        if alarm["MetricName"] == "Errors"
+        for dimension in alarm["Dimensions"]
+    }
+    schedules = of_type(resources, "AWS::Scheduler::Schedule").values()
+    assert {schedule["Target"]["Arn"]["Fn::GetAtt"][0] for schedule in schedules} <= alarmed
+
+
+def test_who_pushes_and_nobody_else_has_the_layer_and_the_credentials(
+    resources: dict[str, dict[str, Any]],
+) -> None:
+    (layer,) = (
+        name
+        for name, properties in of_type(resources, "AWS::Lambda::LayerVersion").items()
+        if properties["LayerName"] == "PushLayer"
+    )
+    functions = of_type(resources, "AWS::Lambda::Function")
+    have = {name for name, it in functions.items() if {"Ref": layer} in it["Layers"]}
+    may = {
+        name
+        for name, it in functions.items()
+        if "FirebaseCredentialsSecretArn"
+        in json.dumps(resources[it["Role"]["Fn::GetAtt"][0]]["Properties"])
+    }
+    assert have == may == {"DeliverPush"}
+
+
+def test_what_a_pusher_took_is_anothers_soon_after_its_end_and_not_before(
+    resources: dict[str, dict[str, Any]],
+) -> None:
+    seconds = resources["DeliverPush"]["Properties"]["Timeout"]
+    assert seconds < PUSH_LEASE.total_seconds() <= seconds + 30
 
 
 def test_a_lease_outlives_the_run_that_holds_it_and_no_longer_than_its_message(

@@ -1,7 +1,8 @@
 """Which tables a function may change, read from the source: who names whom, down to a statement.
 
 What is named counts as called, so that what is only picked at run time is found as well; and a
-statement counts as one on each table that is named beside it.
+statement counts as one on each table that is named beside it. `OLD_ROWS` says by its keys of which
+tables rows are deleted (fieldgate.db.old_rows).
 """
 
 import ast
@@ -34,11 +35,17 @@ def named_by_definitions() -> dict[str, set[str]]:
 
 def tables_changed(module: str, named: dict[str, set[str]]) -> set[str]:
     """Return the tables that what is in a module may change, by whatever it leads to."""
+    seen = led_to(module, named)
+    return {name.removeprefix("changes ") for name in seen if name.startswith("changes ")}
+
+
+def led_to(module: str, named: dict[str, set[str]]) -> set[str]:
+    """Return whatever of ours what is in a module may come to."""
     seen, ahead = set[str](), {name for name in named if name.startswith(f"{module}.")}
     while ahead:
         seen |= ahead
         ahead = {there for name in ahead for there in named.get(name, ())} - seen
-    return {name.removeprefix("changes ") for name in seen if name.startswith("changes ")}
+    return seen
 
 
 def _defined(part: ast.stmt) -> list[str]:
@@ -50,6 +57,9 @@ def _defined(part: ast.stmt) -> list[str]:
 
 def _named(part: ast.stmt, known: dict[str, str]) -> Iterator[str]:
     tables, statement = set(), False
+    match part:
+        case ast.Assign(targets=[ast.Name(id="OLD_ROWS")], value=ast.Dict(keys=keys)):
+            yield from (f"changes {key.value}" for key in keys if isinstance(key, ast.Constant))
     for node in ast.walk(part):
         match node:
             case ast.Name(id="insert" | "update" | "delete"):

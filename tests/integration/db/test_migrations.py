@@ -200,6 +200,13 @@ def test_the_seeded_roles_have_their_permissions(database: Database) -> None:
         "users:read": ["admin"],
         "users:write": ["admin"],
         "realtime:broadcast": ["admin"],
+        "notifications:send": ["admin"],
+        "stock:read": ["admin", "agent", "warehouse_manager"],
+        "stock:write": ["admin", "agent", "warehouse_manager"],
+        "stock:approve": ["admin", "warehouse_manager"],
+        "stock:alerts": ["admin", "warehouse_manager"],
+        "config:write": ["admin"],
+        "health:read": ["admin"],
     }
 
 
