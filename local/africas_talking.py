@@ -83,7 +83,7 @@ class AfricasTalking:
                 return web.Response(status=400, text=text)
         sender = str(form.get("from", DEFAULT_SENDER))
         code = self._faults.code(TARGET)
-        if code is not None:
+        if isinstance(code, int):
             return _refused(str(form["to"]), code)
         recipients = [
             self._take(request.app, number, sender, str(form["message"]))

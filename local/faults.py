@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections import defaultdict
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Literal
 
 type FaultMode = Literal["down", "slow", "error", "hang", "cut", "lost", "expired"]
@@ -11,6 +12,20 @@ type FaultMode = Literal["down", "slow", "error", "hang", "cut", "lost", "expire
 STORAGE_FAULT_MODES = frozenset[FaultMode]({"cut", "lost", "expired"})
 
 HANG_LOOK_SECONDS = 0.02
+
+
+@dataclass(frozen=True)
+class Fault:
+    """How something is broken, and until when.
+
+    `code` says which of its own errors a stand-in answers with, `retry_after` after how many
+    seconds it says it may be asked again.
+    """
+
+    mode: FaultMode
+    until: float
+    code: int | str | None = None
+    retry_after: float | None = None
 
 
 class Faults:
@@ -21,29 +36,38 @@ class Faults:
 
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._until: dict[str, tuple[FaultMode, float]] = {}
-        self._codes: dict[str, int | None] = {}
+        self._faults: dict[str, Fault] = {}
         self._listeners: defaultdict[str, list[Callable[[FaultMode], None]]] = defaultdict(list)
 
-    def set(self, target: str, mode: FaultMode, seconds: float, *, code: int | None = None) -> None:
-        """Break `target` from now on, over what was set before; with 0 seconds, mend it.
-
-        `code` says which of its own errors a stand-in is to answer with.
-        """
-        self._until[target] = (mode, self._clock() + seconds)
-        self._codes[target] = code
+    def set(
+        self,
+        target: str,
+        mode: FaultMode,
+        seconds: float,
+        *,
+        code: int | str | None = None,
+        retry_after: float | None = None,
+    ) -> None:
+        """Break `target` from now on, over what was set before; with 0 seconds, mend it."""
+        self._faults[target] = Fault(mode, self._clock() + seconds, code, retry_after)
         if seconds > 0:
             for listener in self._listeners[target]:
                 listener(mode)
 
+    def fault(self, target: str) -> Fault | None:
+        """Return what befalls `target` now, None when it is whole."""
+        fault = self._faults.get(target)
+        return fault if fault and self._clock() < fault.until else None
+
     def active(self, target: str) -> FaultMode | None:
         """Return how `target` is broken now, None when it is not."""
-        mode, until = self._until.get(target, (None, 0.0))
-        return mode if self._clock() < until else None
+        fault = self.fault(target)
+        return fault.mode if fault else None
 
-    def code(self, target: str) -> int | None:
+    def code(self, target: str) -> int | str | None:
         """Return the error that `target` answers with now, where it was told which."""
-        return self._codes.get(target) if self.active(target) == "error" else None
+        fault = self.fault(target)
+        return fault.code if fault and fault.mode == "error" else None
 
     async def hold(self, target: str, *, abandoned: Callable[[], bool] = lambda: False) -> None:
         """Return when `target` doesn't hang, or doesn't any more, or nobody waits for it."""

@@ -1,0 +1,104 @@
+"""Firebase Cloud Messaging at the wire: the stand-in of the local stack, in a thread.
+
+with run_fcm() as fcm:
+    os.environ |= fcm.settings
+    ...
+assert fcm.tokens() == ["the one that was sent to"]
+"""
+
+import asyncio
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from aiohttp import web
+
+from local.faults import Faults
+from local.fcm import PROJECT_ID, Fcm, token_target
+
+
+@dataclass
+class RunningFcm:
+    """The running stand-in.
+
+    `answers` are given to messages whose address begins with such a word and a dash, instead of
+    taking them; a web.Response is for one request, so they are made anew.
+    """
+
+    standin: Fcm = field(init=False)
+    faults: Faults = field(default_factory=Faults)
+    url: str = ""
+    answers: dict[str, Callable[[], web.Response]] = field(default_factory=dict)
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """The environment that has pushes sent to it."""
+        return {
+            "FIREBASE_ENABLED": "true",
+            "FIREBASE_PROJECT_ID": PROJECT_ID,
+            "FIREBASE_CREDENTIALS": self.standin.service_account(self.url),
+            "FIREBASE_URL": self.url,
+        }
+
+    @property
+    def requests(self) -> Counter[str]:
+        """How often it was asked to take a message, by address."""
+        return self.standin.requests
+
+    def messages(self, token: str | None = None) -> list[dict[str, Any]]:
+        """Return the messages that it took, newest first."""
+        return [taken["message"] for taken in self.standin.inbox(token)]
+
+    def tokens(self) -> list[str]:
+        """Return whom it took messages for, newest first."""
+        return [taken["token"] for taken in self.standin.inbox()]
+
+    def break_token(self, token: str, mode: Any, seconds: float = 60, **about: Any) -> None:
+        self.faults.set(token_target(token), mode, seconds, **about)
+
+    def answer(self, address: str) -> web.Response | None:
+        make = self.answers.get(address.partition("-")[0])
+        return make() if make else None
+
+
+@contextmanager
+def run_fcm(latency_seconds: float = 0.0) -> Iterator[RunningFcm]:
+    """Serve the stand-in until the block is left."""
+    fcm = RunningFcm()
+    fcm.standin = Fcm(
+        fcm.faults,
+        latency_seconds=latency_seconds,
+        slow_seconds=0.2,
+        choose_answer=fcm.answer,
+    )
+    started: Future[Callable[[], object]] = Future()
+    thread = threading.Thread(target=lambda: asyncio.run(_serve(fcm, started)), name="fcm")
+    thread.start()
+    try:
+        stop = started.result(timeout=10)
+        try:
+            yield fcm
+        finally:
+            stop()
+    finally:
+        thread.join()
+
+
+async def _serve(fcm: RunningFcm, started: "Future[Callable[[], object]]") -> None:
+    stopped = asyncio.Event()
+    runner = web.AppRunner(fcm.standin.application(), access_log=None, shutdown_timeout=0)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0, backlog=1000).start()
+        host, port = runner.addresses[0][:2]
+        fcm.url = f"http://{host}:{port}"
+        loop = asyncio.get_running_loop()
+        started.set_result(partial(loop.call_soon_threadsafe, stopped.set))
+        await stopped.wait()
+    finally:
+        await runner.cleanup()
