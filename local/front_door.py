@@ -7,21 +7,21 @@ import asyncio
 import json
 import re
 from collections.abc import AsyncIterator
-from typing import Annotated, Any, Literal, Self
+from typing import Any
 
 import aiohttp
 from aiohttp import web
 from aiohttp.typedefs import Handler
-from pydantic import BaseModel, Field, ValidationError, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import ValidationError
 from yarl import URL
 
-from fieldgate.sms.africas_talking import FAILURES
 from identity.phone_numbers import normalise
 from local.africas_talking import AfricasTalking
 from local.cloud import Cloud
 from local.deploy import Deployment, Places
-from local.faults import STORAGE_FAULT_MODES, FaultMode, Faults
+from local.fault_orders import FaultOrder
+from local.faults import Faults
+from local.fcm import Fcm
 from local.invocations import summarise
 from local.websocket_door import WebSocketDoor
 
@@ -34,28 +34,6 @@ _HOP_BY_HOP = {"connection", "host", "keep-alive", "te", "transfer-encoding", "u
 _SESSION = web.AppKey("session", aiohttp.ClientSession)
 
 
-class FaultOrder(BaseModel):
-    """The body of POST /_local/faults. 0 seconds mends."""
-
-    target: Literal["cache", "s3", "sms", "database"]
-    mode: FaultMode
-    seconds: Annotated[float, Field(ge=0, le=3600)]
-    # For `sms` and `error`: the status code of Africa's Talking that texts are refused with.
-    code: Literal[*FAILURES] | None = None  # type: ignore[valid-type]
-
-    @model_validator(mode="after")
-    def _code_is_for_texts(self) -> Self:
-        if self.code is not None and (self.target, self.mode) != ("sms", "error"):
-            raise PydanticCustomError("code", "code goes with target sms and mode error")
-        return self
-
-    @model_validator(mode="after")
-    def _mode_is_of_the_target(self) -> Self:
-        if self.mode in STORAGE_FAULT_MODES and self.target != "s3":
-            raise PydanticCustomError("mode", f"mode {self.mode} goes with target s3")
-        return self
-
-
 class FrontDoor:
     """Handlers over one deployment."""
 
@@ -66,12 +44,14 @@ class FrontDoor:
         places: Places,
         faults: Faults,
         africas_talking: AfricasTalking,
+        fcm: Fcm,
     ) -> None:
         self._cloud = cloud
         self._deployment = deployment
         self._places = places
         self._faults = faults
         self._africas_talking = africas_talking
+        self._fcm = fcm
 
     def application(self) -> web.Application:
         """Return the aiohttp application to serve."""
@@ -80,6 +60,7 @@ class FrontDoor:
         app.router.add_get("/_local/functions", self.functions)
         app.router.add_get("/_local/queues", self.queues)
         app.router.add_get("/_local/sms", self.texts)
+        app.router.add_get("/_local/push", self.pushes)
         app.router.add_post("/_local/schedules/{logical_id}", self.run_schedule)
         app.router.add_post("/_local/faults", self.break_dependency)
         app.router.add_route("*", r"/_local/{rest:[\s\S]*}", self.unknown)
@@ -107,6 +88,10 @@ class FrontDoor:
             return _refuse(400, f"phone {error}")
         return web.json_response(self._africas_talking.inbox(phone))
 
+    async def pushes(self, request: web.Request) -> web.Response:
+        """Return what the stand-in for FCM was given to send, newest first."""
+        return web.json_response(self._fcm.inbox(request.query.get("token") or None))
+
     async def run_schedule(self, request: web.Request) -> web.Response:
         """Invoke what the schedule of this logical id invokes, now."""
         logical_id = request.match_info["logical_id"]
@@ -131,8 +116,14 @@ class FrontDoor:
                 for fault in error.errors()
             ]
             return _refuse(400, "; ".join(faults))
-        self._faults.set(order.target, order.mode, order.seconds, code=order.code)
-        return web.json_response(order.model_dump(), status=202)
+        self._faults.set(
+            order.broken,
+            order.mode,
+            order.seconds,
+            code=order.code,
+            retry_after=order.retry_after,
+        )
+        return web.json_response(order.model_dump(by_alias=True), status=202)
 
     async def unknown(self, request: web.Request) -> web.Response:
         return _refuse(404, f"The local stack has nothing at {request.path}.")

@@ -24,8 +24,22 @@ class SmsAccess:
     report_secret: str
 
 
+@dataclass(frozen=True)
+class FirebaseAccess:
+    """How functions reach the stand-in for FCM, and whose key they do it with."""
+
+    url: str
+    project_id: str
+    service_account: str
+
+
 def create_parameters(
-    settings: StackSettings, cloud: Cloud, database_url: str, cache_url: str, sms: SmsAccess
+    settings: StackSettings,
+    cloud: Cloud,
+    database_url: str,
+    cache_url: str,
+    sms: SmsAccess,
+    firebase: FirebaseAccess,
 ) -> dict[str, str]:
     """Put the secrets and keys where functions look for them; return the template's parameters.
 
@@ -47,6 +61,9 @@ def create_parameters(
     report_secret = vault.create_secret(
         Name="fieldgate/delivery-report-secret", SecretString=sms.report_secret
     )
+    firebase_secret = vault.create_secret(
+        Name="fieldgate/firebase", SecretString=firebase.service_account
+    )
     jwks_parameter = "/fieldgate/local/jwks"
     cloud.client("ssm").put_parameter(
         Name=jwks_parameter, Value=f'{{"keys": [{public_key}]}}', Type="String"
@@ -64,6 +81,9 @@ def create_parameters(
             "AfricasTalkingUrl": sms.url,
             "AfricasTalkingKeySecretArn": sms_key_secret["ARN"],
             "DeliveryReportSecretArn": report_secret["ARN"],
+            "FirebaseProjectId": firebase.project_id,
+            "FirebaseCredentialsSecretArn": firebase_secret["ARN"],
+            "FirebaseUrl": firebase.url,
             "CommitSha": current_commit(),
             "BuildDate": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         }

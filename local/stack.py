@@ -31,9 +31,10 @@ from local.cloud import ACCOUNT, SECRET, Cloud, start_cloud
 from local.deploy import Deployment, Places, deploy, invoke, replace_code
 from local.fault_proxy import serve_proxy
 from local.faults import Faults
+from local.fcm import PROJECT_ID, Fcm
 from local.front_door import FrontDoor
 from local.layers import build_layers
-from local.parameters import SmsAccess, create_parameters
+from local.parameters import FirebaseAccess, SmsAccess, create_parameters
 from local.postgres import start_postgres
 from local.s3_gate import create_gate
 from local.stack_settings import HOST, StackSettings
@@ -80,9 +81,15 @@ async def running(settings: StackSettings) -> AsyncIterator[None]:
             sms_port = free_port(settings)
             await _serve(stack, africas_talking.application(), sms_port)
             sms = SmsAccess(f"http://{HOST}:{sms_port}", sms_key, report_secret)
+        with _step("stand-in for Firebase Cloud Messaging"):
+            fcm = Fcm(faults)
+            fcm_port = free_port(settings)
+            await _serve(stack, fcm.application(), fcm_port)
+            fcm_url = f"http://{HOST}:{fcm_port}"
+            firebase = FirebaseAccess(fcm_url, PROJECT_ID, fcm.service_account(fcm_url))
         with _step("deployment of template.yaml, migrations"):
             parameters = await asyncio.to_thread(
-                create_parameters, settings, cloud, database_url, cache_url, sms
+                create_parameters, settings, cloud, database_url, cache_url, sms, firebase
             )
             # In a thread: the migrating function reaches the database through our proxy.
             deployment = await asyncio.to_thread(deploy, cloud, parameters, places)
@@ -90,7 +97,7 @@ async def running(settings: StackSettings) -> AsyncIterator[None]:
             database = Database(lambda: parse_url(postgres.url, "the local stack"))
             create_accounts(database, hash_password(PASSWORD))
             database.close()
-        front_door = FrontDoor(cloud, deployment, places, faults, africas_talking)
+        front_door = FrontDoor(cloud, deployment, places, faults, africas_talking, fcm)
         await _serve(stack, front_door.application(), settings.port)
         _describe(settings, cloud, database_url, cache_url)
         watcher = asyncio.create_task(_follow_sources(cloud, deployment))
