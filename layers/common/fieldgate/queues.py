@@ -89,6 +89,21 @@ def send_batch(queue_url: str, bodies: Sequence[str], *, delay_seconds: int = 0)
     return len(answer.get("Successful", []))
 
 
+def look(queue_url: str) -> None:
+    """See that a queue can be reached; waits 3 seconds at most.
+
+    Raises:
+        Unavailable: it can't be.
+
+    """
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    try:
+        _client().get_queue_attributes(QueueUrl=queue_url, AttributeNames=["QueueArn"])
+    except (BotoCoreError, ClientError) as error:
+        raise Unavailable(SENTENCE) from error
+
+
 def consume(
     event: dict[str, Any], context: Any, handle: Callable[[str], None]
 ) -> dict[str, list[dict[str, str]]]:
