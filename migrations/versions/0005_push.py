@@ -15,6 +15,7 @@ Where the functions' role is not the owner, it is granted:
 """
 
 from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
 from alembic import op
@@ -222,7 +223,7 @@ def _text(name: str) -> sa.Column[str]:
     return sa.Column(name, sa.Text(), nullable=False)
 
 
-def _list(name: str, of: sa.types.TypeEngine[object]) -> sa.Column[object]:
+def _list(name: str, of: sa.types.TypeEngine[Any]) -> sa.Column[Any]:
     return sa.Column(name, postgresql.ARRAY(of), server_default=sa.text("'{}'"), nullable=False)
 
 

@@ -1,6 +1,7 @@
 """Stock: warehouses, lots with expiry, losses that a second person decides, and expiry alerts.
 
-Alerts follow from lots and the calendar, so there is no change log of them.
+Alerts follow from lots and the calendar, so there is no change log of them. Those of a lot that is
+gone are closed, whoever took the last of it: `close_alerts` sees to it.
 
 | permission    | admin | agent | warehouse_manager | farmer | sponsor |
 |---------------|-------|-------|-------------------|--------|---------|
@@ -38,11 +39,30 @@ PERMISSIONS = {
 RECORDED = {"warehouses": "name", "stock_lots": "id", "stock_losses": "id"}
 TOUCHED = ("warehouses", "stock_lots")
 
+CLOSE_ALERTS = """
+    CREATE FUNCTION close_alerts()
+    RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = pg_catalog, public, pg_temp AS $$
+    BEGIN
+        UPDATE public.stock_alerts SET closed_at = now(), closed_reason = 'gone'
+        WHERE lot_id = NEW.id AND closed_at IS NULL;
+        RETURN NULL;
+    END $$"""
+
 
 def upgrade() -> None:
     _create_lots()
     _create_losses()
     _create_alerts()
+    op.execute(CLOSE_ALERTS)
+    op.execute("REVOKE EXECUTE ON FUNCTION close_alerts() FROM PUBLIC")
+    _trigger(
+        "stock_lots",
+        "close_alerts",
+        "AFTER UPDATE",
+        "ROW WHEN (OLD.quantity > 0 AND NEW.quantity = 0)",
+        "close_alerts()",
+    )
     for table in TOUCHED:
         _trigger(table, "touch_updated_at", "BEFORE UPDATE", "ROW", "touch_updated_at()")
     for table, key in RECORDED.items():
@@ -57,6 +77,7 @@ def downgrade() -> None:
     op.execute(permissions.delete().where(permissions.c.name.in_(PERMISSIONS)))
     for table in ("stock_alerts", "stock_losses", "stock_lots", "warehouses"):
         op.drop_table(table)
+    op.execute("DROP FUNCTION close_alerts()")
 
 
 def _create_lots() -> None:
@@ -157,13 +178,7 @@ def _create_alerts() -> None:
         "ix_stock_alerts_untold",
         "stock_alerts",
         ["warehouse"],
-        postgresql_where=sa.text("notification_id IS NULL AND closed_at IS NULL"),
-    )
-    op.create_index(
-        "ix_stock_alerts_open",
-        "stock_alerts",
-        ["lot_id"],
-        postgresql_where=sa.text("closed_at IS NULL"),
+        postgresql_where=sa.text("notification_id IS NULL"),
     )
 
 
