@@ -12,7 +12,7 @@ from fieldgate.errors import (
     ValidationFailed,
 )
 
-MAX_PHOTO_BYTES = 5 * 1024 * 1024  # in one request
+MAX_PHOTO_BYTES = 5 * 1024 * 1024  # in one request, unless somebody has set another
 MAX_FILE_BYTES = 50 * 1024 * 1024  # in chunks
 MAX_FILENAME_BYTES = 255
 
@@ -71,19 +71,21 @@ class DeclaredFile:
     size: int
 
 
-def check_photo(filename: str, content_type: str, size: int) -> DeclaredFile:
+def check_photo(
+    filename: str, content_type: str, size: int, most_bytes: int = MAX_PHOTO_BYTES
+) -> DeclaredFile:
     """Judge a photo's name, declared MIME type and size in bytes, when it comes in one request.
 
     Raises:
         ValidationFailed: a name with path parts, control characters or two extensions; a type
             that does not fit the extension; no bytes at all.
         UnsupportedMediaType: a kind of file that is not a photo we take.
-        PayloadTooLarge: over 5 MiB.
+        PayloadTooLarge: over `most_bytes`.
 
     """
     photo = _check(filename, content_type, size, PHOTO_TYPES)
-    if size > MAX_PHOTO_BYTES:
-        raise PayloadTooLarge(f"A photo may be {MAX_PHOTO_BYTES} bytes at most.")
+    if size > most_bytes:
+        raise PayloadTooLarge(f"A photo may be {most_bytes} bytes at most.")
     return photo
 
 

@@ -1,8 +1,9 @@
 """The variants that are published of an uploaded photo (seed WF-INTEG-01; 002 for `ai`).
 
 Plain functions over bytes: no AWS, no database. Import this module only where a photo is
-processed, because it brings Pillow. The limits stand in `photo_file`, and what they cost in time
-and memory is measured by benchmarks/photo_memory.py.
+processed, because it brings Pillow. The limits stand in `photo_file`, the bounds of what is made
+in the registry of the configuration, and what they cost in time and memory is measured by
+benchmarks/photo_memory.py.
 """
 
 import io
@@ -19,14 +20,13 @@ from PIL import Image, ImageCms, WebPImagePlugin  # noqa: F401
 
 from uploads.photo_file import PhotoRejected, Reason, StrippedPhoto
 from uploads.photo_formats import read_photo_file
+from uploads.variant_forms import Form, Forms
 
 __all__ = ["PhotoRejected", "Reason", "Variant", "render_variants"]
 
-WEB_BOX, WEB_QUALITY = (500, 500), 85
-AI_BOX, AI_QUALITIES = (800, 600), (70, 60, 50, 40)
-# "At most 0.1 MB" (002), read the strict way.
-AI_MAX_BYTES = 100_000
-_AI_SHRINK = 0.8
+# What a picture with too many bytes is made smaller by: its quality as far as this, then its sides.
+LOWEST_QUALITY, _QUALITY_STEP = 40, 10
+_SHRINK = 0.8
 
 # The base keeps this many times the pixels, across and down, that the largest variant needs:
 # with LANCZOS on top the result cannot be told from one made of the full photo.
@@ -87,39 +87,44 @@ class _Base:
     icc_profile: bytes | None
 
 
-def render_variants(source: bytes | memoryview | Path, content_type: str) -> dict[str, Variant]:
-    """Make the variants of a photo: the same bytes in give the same bytes out.
+def render_variants(
+    source: bytes | memoryview | Path, content_type: str, forms: Forms | None = None
+) -> dict[str, Variant]:
+    """Make the variants of a photo: the same bytes and forms in give the same bytes out.
 
     `content_type` is what the uploader declared: image/jpeg, image/png or image/webp. The caller
-    has limited the size of `source`. Returns JPEG variants by name, never larger than the photo:
-    `web` fits in 500x500 at quality 85; `ai` fits in 800x600 at quality 70, or a lower quality and
-    then a smaller size, until it has at most 100,000 bytes. Transparency becomes white. Raises
-    PhotoRejected when the file is not such a photo, breaks a limit, moves, or is broken.
+    has limited the size of `source`. Returns JPEG variants by name, never larger than the photo,
+    in their `forms`: by default `web` fits in 500x500 at quality 85; `ai` fits in 800x600 at
+    quality 70, or a lower quality and then a smaller size, until it has at most 100,000 bytes.
+    Transparency becomes white. Raises PhotoRejected when the file is not such a photo, breaks a
+    limit, moves, or is broken.
     """
+    forms = forms or Forms()
     whole = source.read_bytes() if isinstance(source, Path) else bytes(source)
-    base = _decode(read_photo_file(whole, content_type))
-    return {"web": _web_variant(base), "ai": _ai_variant(base)}
+    base = _decode(read_photo_file(whole, content_type), forms)
+    return {"web": _variant("web", base, forms.web), "ai": _variant("ai", base, forms.ai)}
 
 
-def _web_variant(base: _Base) -> Variant:
-    return _encode("web", _scaled(base, WEB_BOX), WEB_QUALITY)
-
-
-def _ai_variant(base: _Base) -> Variant:
-    for box in _shrinking(AI_BOX):
+def _variant(name: str, base: _Base, form: Form) -> Variant:
+    for box in _shrinking(form.box):
         picture = _scaled(base, box)
-        for quality in AI_QUALITIES:
-            variant = _encode("ai", picture, quality)
-            if len(variant.body) <= AI_MAX_BYTES:
+        for quality in _lowered(form.quality):
+            variant = _encode(name, picture, quality)
+            if form.most_bytes is None or len(variant.body) <= form.most_bytes:
                 return variant
-    raise AssertionError("a JPEG of a few pixels is smaller than 100,000 bytes")
+    raise AssertionError("a JPEG of a few pixels is smaller than any limit that can be set")
 
 
 def _shrinking(box: tuple[int, int]) -> Iterator[tuple[int, int]]:
     width, height = box
     while width and height:
         yield width, height
-        width, height = int(width * _AI_SHRINK), int(height * _AI_SHRINK)
+        width, height = int(width * _SHRINK), int(height * _SHRINK)
+
+
+def _lowered(quality: int) -> Iterator[int]:
+    yield quality
+    yield from range(quality - _QUALITY_STEP, LOWEST_QUALITY - 1, -_QUALITY_STEP)
 
 
 def _encode(name: str, picture: Image.Image, quality: int) -> Variant:
@@ -128,9 +133,13 @@ def _encode(name: str, picture: Image.Image, quality: int) -> Variant:
     return Variant(name, out.getvalue(), picture.width, picture.height, "image/jpeg")
 
 
-def _decode(photo: StrippedPhoto) -> _Base:
-    width, height = _fit((photo.width, photo.height), _stored(AI_BOX, photo.orientation))
-    width, height = width * _HEADROOM, height * _HEADROOM
+def _decode(photo: StrippedPhoto, forms: Forms) -> _Base:
+    sizes = [
+        _fit((photo.width, photo.height), _stored(form.box, photo.orientation))
+        for form in (forms.web, forms.ai)
+    ]
+    # All have the shape of the photo, so one of them is the largest both ways.
+    width, height = (_HEADROOM * side for side in max(sizes))
     image, reach = _load(photo, (width, height))
     factor = max(1, min(image.width // width, image.height // height))
     return _Base(

@@ -10,6 +10,7 @@ from fieldgate.http import ApiModel, Caller, Envelope, create_app, entry_point, 
 from fieldgate.http.idempotency import IdempotentRequest, idempotent_request
 from fieldgate.storage import originals
 from uploads.file_rules import Folder, check_photo
+from uploads.image_configuration import most_photo_bytes
 from uploads.presigning import presign_photo
 from uploads.request_types import Sha256
 from uploads.views import PresignedUpload
@@ -31,7 +32,7 @@ async def presign_upload(
     caller: Annotated[Caller, require("media:write")],
     request: Annotated[IdempotentRequest, Depends(idempotent_request)],
 ) -> Envelope[PresignedUpload]:
-    photo = check_photo(body.filename, body.content_type, body.size)
+    photo = check_photo(body.filename, body.content_type, body.size, most_photo_bytes())
     return envelope(
         presign_photo(
             request, database(), originals(), caller.user_id, body.folder, photo, body.sha256

@@ -1,7 +1,9 @@
 """From an uploaded original to finished variants (seed: WF-INTEG-01).
 
 Every step may run twice or late: a run works under a lease, the keys it writes follow from the
-media's id and the bytes from the original's, and each change of state hangs on the one before.
+media's id and the bytes from the original's, and each change of state hangs on the one before. How
+large and good variants are is what admins have set when the run begins; those that are finished
+stay as they are.
 """
 
 import hashlib
@@ -23,6 +25,7 @@ from fieldgate.queues import PoisonMessage
 from fieldgate.storage import ObjectMissing, ObjectStorage, ObjectTooLarge
 from uploads import store
 from uploads.file_rules import MAX_FILE_BYTES, PHOTO_TYPES
+from uploads.image_configuration import forms_in_force
 from uploads.store import Media
 
 # A file that ended the process so often (by its time-out, or out of memory) will end the next.
@@ -161,7 +164,7 @@ def _process(
     try:
         original = originals.read(media.object_key, max_bytes=MAX_FILE_BYTES)
         digest = _check_against_announcement(media, original)
-        variants = render_variants(original, media.content_type)
+        variants = render_variants(original, media.content_type, forms_in_force())
     except ObjectMissing:
         _transact(database, lambda connection: store.release(connection, media))
         logger().warning("announced object is not there", extra={"object_key": media.object_key})

@@ -572,7 +572,7 @@ def deadly(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
     """Rendering ends the process, out of memory or of time; yields what was tried."""
     tried: list[bytes] = []
 
-    def killed(source: bytes, _content_type: str) -> None:
+    def killed(source: bytes, *_how: object) -> None:
         tried.append(source)
         raise Killed
 
