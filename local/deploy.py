@@ -14,7 +14,7 @@ from local.api_resources import expand_http_apis
 from local.child import ServerFailed
 from local.cloud import Cloud
 from local.conditions import leave_out_conditional
-from local.supported import check_supported
+from local.supported import check_supported, leave_out_without_effect
 from local.template import ARTIFACTS_BUCKET, ROOT, Template
 from local.websocket_api import adapt_websocket_apis, call_back_at
 
@@ -65,6 +65,7 @@ def deploy(cloud: Cloud, parameters: Mapping[str, str], places: Places) -> Deplo
     expand_http_apis(expanded)
     adapt_websocket_apis(expanded)
     check_supported(expanded)
+    leave_out_without_effect(expanded)
     call_back_at(expanded, cloud.url)
     _run_on_this_machine(expanded, places)
     return _create(cloud, expanded, parameters)

@@ -51,6 +51,21 @@ WITHOUT_EFFECT = {
     "AWS::SQS::Queue": "SqsManagedSseEnabled",
     "AWS::SQS::QueuePolicy": "PolicyDocument Queues",
 }
+# Of these nothing is left to do, and nothing refers to them.
+LEFT_OUT = {"AWS::CloudWatch::Alarm", "AWS::Lambda::Permission"}
+
+
+def leave_out_without_effect(template: Template) -> None:
+    """Take out the resources that come to nothing on one machine.
+
+    CloudFormation, and the local cloud as well, takes 500 of them; with its routes written out a
+    template has some hundred more here than on AWS.
+    """
+    template["Resources"] = {
+        name: resource
+        for name, resource in template["Resources"].items()
+        if resource["Type"] not in LEFT_OUT
+    }
 
 
 def check_supported(template: Template) -> None:

@@ -11,7 +11,7 @@ from fieldgate.queues import RESERVE_SECONDS, pause_seconds
 from local import template as sam
 from local.api_resources import UnsupportedLocally, expand_http_apis
 from local.conditions import leave_out_conditional
-from local.supported import check_supported
+from local.supported import check_supported, leave_out_without_effect
 from local.template import ROOT, Template
 from local.websocket_api import adapt_websocket_apis
 from push.delivery_store import LEASE as PUSH_LEASE
@@ -371,6 +371,18 @@ def test_an_outage_of_an_hour_costs_no_message(resources: dict[str, dict[str, An
             receives = queue["RedrivePolicy"]["maxReceiveCount"]
             pauses = [pause_seconds(receive) for receive in range(1, receives)]
             assert sum(pauses) >= 3600
+
+
+def test_with_its_routes_written_out_the_template_is_not_too_large_for_the_local_cloud(
+    resources: dict[str, dict[str, Any]],
+) -> None:
+    template = {"Resources": dict(resources)}
+    leave_out_without_effect(template)
+    assert len(template["Resources"]) < 450
+    left_out = resources.keys() - template["Resources"].keys()
+    assert left_out
+    left = json.dumps(template)
+    assert not {name for name in left_out if re.search(rf"\b{name}\b", left)}
 
 
 def test_an_unknown_property_stops_the_local_deployment_by_name(deployed: Template) -> None:
