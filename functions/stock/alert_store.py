@@ -36,7 +36,8 @@ _LOCK = """
     FROM warehouses WHERE name = :warehouse FOR NO KEY UPDATE"""
 
 # Lots are looked at in order, a page at a time, those that have their alert already among them.
-# That there is none is asked lot by lot: a join might read all alerts for each page.
+# Alerts are asked for lot by lot: a join might read all of them for each page. What is open of a
+# lot that gets another is looser, and not yet that other one.
 _OPEN = """
     WITH page AS (
         SELECT id, expires_on,
@@ -66,10 +67,8 @@ _OPEN = """
         RETURNING lot_id, threshold_days
     ),
     superseded AS (
-        UPDATE stock_alerts AS looser SET closed_at = now(), closed_reason = 'superseded'
-        FROM opened
-        WHERE looser.lot_id = opened.lot_id AND looser.threshold_days > opened.threshold_days
-            AND closed_at IS NULL
+        UPDATE stock_alerts SET closed_at = now(), closed_reason = 'superseded'
+        WHERE lot_id = ANY (ARRAY(SELECT lot_id FROM opened)) AND closed_at IS NULL
         RETURNING 1
     )
     SELECT (SELECT count(*) FROM page) AS looked_at,
@@ -79,25 +78,6 @@ _OPEN = """
         last.expires_on AS day, last.id
     FROM (SELECT) AS one LEFT JOIN (
         SELECT * FROM page ORDER BY expires_on DESC, id DESC LIMIT 1) AS last ON true"""
-
-_CLOSE_GONE = """
-    WITH page AS (
-        SELECT lot_id FROM stock_alerts WHERE closed_at IS NULL AND lot_id > :after
-        ORDER BY lot_id LIMIT :batch
-    ),
-    gone AS (
-        SELECT lot_id, threshold_days FROM page JOIN stock_alerts AS alert USING (lot_id)
-        WHERE closed_at IS NULL AND (SELECT quantity FROM stock_lots WHERE id = lot_id) = 0
-        FOR UPDATE OF alert SKIP LOCKED
-    ),
-    closed AS (
-        UPDATE stock_alerts AS alert SET closed_at = now(), closed_reason = 'gone'
-        FROM gone
-        WHERE alert.lot_id = gone.lot_id AND alert.threshold_days = gone.threshold_days
-        RETURNING 1
-    )
-    SELECT (SELECT count(*) FROM page) AS looked_at, (SELECT count(*) FROM closed) AS closed,
-        (SELECT lot_id FROM page ORDER BY lot_id DESC LIMIT 1) AS last"""
 
 # The most pressing ones. Only these lots are looked up.
 _EXAMPLES = """
@@ -180,24 +160,6 @@ def open_page(
     row = connection.execute(text(statement), values).one()
     end = Place(row.day, row.id) if row.looked_at else after
     return Page(row.looked_at, row.passed_over, row.opened, row.superseded, end)
-
-
-def close_gone_page(connection: Connection, after: UUID, batch: int) -> tuple[int, UUID | None]:
-    """Close alerts among the next `batch` open ones whose lot is gone.
-
-    Returns how many, and where the next page begins; None: this was the last.
-    """
-    row = connection.execute(text(_CLOSE_GONE), {"after": after, "batch": batch}).one()
-    return row.closed, row.last if row.looked_at == batch else None
-
-
-def close_of(connection: Connection, lot_id: UUID) -> None:
-    """Close the open alerts of a lot that is gone."""
-    connection.execute(
-        update(stock_alerts)
-        .where(stock_alerts.c.lot_id == lot_id, stock_alerts.c.closed_at.is_(None))
-        .values(closed_at=func.now(), closed_reason="gone")
-    )
 
 
 def count_untold(connection: Connection, warehouse: str) -> dict[int, int]:

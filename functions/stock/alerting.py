@@ -11,7 +11,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
-from uuid import UUID
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
@@ -57,7 +56,6 @@ def alert(
     work = Round(database, at)
     failures = 0
     try:
-        failures += not _attempt("gone lots", partial(close_gone, work))
         for warehouse in database.read(partial(alert_store.warehouses_concerned, at=at)):
             failures += not _attempt(warehouse, partial(_warn, work, warehouse))
     finally:
@@ -65,16 +63,6 @@ def alert(
     if failures:
         raise Unavailable(f"The alerts of {failures} warehouses could not be seen to.")
     return dict(work.done)
-
-
-def close_gone(work: Round) -> None:
-    """Close alerts of lots that went in another way than by a loss, which closes them itself."""
-    after: UUID | None = UUID(int=0)
-    while after is not None:
-        closed, after = work.transact(
-            partial(alert_store.close_gone_page, after=after, batch=BATCH)
-        )
-        work.done["closed"] += closed
 
 
 def open_due(work: Round, warehouse: str) -> None:

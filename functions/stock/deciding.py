@@ -8,7 +8,7 @@ from fieldgate.db.engine import Database
 from fieldgate.errors import Conflict, FieldgateError, Forbidden, NotFound
 from fieldgate.http.idempotency import IdempotentRequest
 from fieldgate.push.notifying import notify, wake_pushers
-from stock import alert_store, loss_store, lot_store, wording
+from stock import loss_store, lot_store, wording
 from stock.callers import a_known_caller
 from stock.loss_store import Loss, Verdict
 from stock.reporting import not_enough
@@ -35,23 +35,16 @@ def decide(
         decided = loss_store.decide(connection, loss_id, verdict, actor)
         if decided is None:
             raise _refusal(loss_store.find(connection, loss_id), actor)
-        if verdict == "approved":
-            _take(connection, decided.loss)
+        loss = decided.loss
+        if verdict == "approved" and not lot_store.take(connection, loss.lot_id, loss.quantity):
+            raise not_enough()
         notify(connection, wording.decided(decided))
-        return LossView.of(decided.loss)
+        return LossView.of(loss)
 
     with a_known_caller():
         view = request.transact(database, work, LossView, actor=str(actor))
     wake_pushers()
     return view
-
-
-def _take(connection: Connection, loss: Loss) -> None:
-    left = lot_store.take(connection, loss.lot_id, loss.quantity)
-    if left is None:
-        raise not_enough()
-    if not left:
-        alert_store.close_of(connection, loss.lot_id)
 
 
 def _refusal(loss: Loss | None, actor: UUID) -> FieldgateError:

@@ -82,15 +82,14 @@ def find_page(
     return [Lot(**values) for values in found], total
 
 
-def take(connection: Connection, lot_id: UUID, quantity: Decimal) -> Decimal | None:
-    """Take a quantity from a lot; return what is left, None when there isn't as much."""
-    left: Decimal | None = connection.execute(
+def take(connection: Connection, lot_id: UUID, quantity: Decimal) -> bool:
+    """Take a quantity from a lot; False when there isn't as much. The last closes its alerts."""
+    taken = connection.execute(
         stock_lots.update()
         .where(stock_lots.c.id == lot_id, stock_lots.c.quantity >= quantity)
         .values(quantity=stock_lots.c.quantity - quantity)
-        .returning(stock_lots.c.quantity)
-    ).scalar_one_or_none()
-    return left
+    )
+    return bool(taken.rowcount)
 
 
 def _expires_within(days: int) -> ColumnElement[bool]:

@@ -42,8 +42,12 @@ def plan_of(database: Database, query: Callable[[Connection], object]) -> list[d
 
 
 def read_whole(plan: Sequence[dict[str, Any]]) -> set[str]:
-    """Return the tables that a plan reads from end to end."""
-    return {node["Relation Name"] for node in plan if node["Node Type"] == "Seq Scan"}
+    """Return the tables, and the indexes, that a plan reads from end to end."""
+    tables = {node["Relation Name"] for node in plan if node["Node Type"] == "Seq Scan"}
+    indexes = {
+        node["Index Name"] for node in plan if "Index Name" in node and "Index Cond" not in node
+    }
+    return tables | indexes
 
 
 def indexes_of(plan: Sequence[dict[str, Any]]) -> set[str]:

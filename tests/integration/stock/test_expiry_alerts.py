@@ -8,6 +8,7 @@ import pytest
 
 from fieldgate.db.tables.stock import stock_alerts
 from stock import alert_expiring_stock
+from stock.alerting import Round, open_due
 from tests.support.gateway import LambdaContext
 from tests.support.stock import NOON, TODAY, Depot
 
@@ -149,24 +150,23 @@ def test_a_jump_of_years_forth_says_once_that_all_has_expired(depot: Depot) -> N
 # What is closed
 
 
-def test_alerts_of_lots_that_went_some_other_way_are_closed(depot: Depot) -> None:
+def test_alerts_of_lots_that_went_some_other_way_are_closed_as_well(depot: Depot) -> None:
     gone, here = good_for(depot, 5), good_for(depot, 5)
     depot.alert()
+    depot.execute("UPDATE stock_lots SET quantity = 1 WHERE id = :id", id=gone)
+    assert depot.alerts(gone) == [(7, "open")]
     depot.execute("UPDATE stock_lots SET quantity = 0 WHERE id = :id", id=gone)
-    assert depot.alert()["closed"] == 1
     assert depot.alerts(gone) == [(7, "gone")]
     assert depot.alerts(here) == [(7, "open")]
-    assert depot.alert()["closed"] == 0
+    depot.alert(NOON + 4 * DAY)
+    assert depot.alerts(gone) == [(7, "gone")]
 
 
 def test_what_nobody_was_told_of_and_is_gone_is_told_to_nobody(depot: Depot) -> None:
     gone = good_for(depot, 5)
-    depot.execute(
-        "INSERT INTO stock_alerts (lot_id, threshold_days, warehouse) VALUES (:id, 7, 'Kisumu')",
-        id=gone,
-    )
+    open_due(Round(depot.database, NOON), "Kisumu")
     depot.execute("UPDATE stock_lots SET quantity = 0 WHERE id = :id", id=gone)
-    assert depot.alert() == {"opened": 0, "closed": 1, "told": 0}
+    assert depot.alert() == {"opened": 0, "closed": 0, "told": 0}
     assert depot.titles() == []
 
 
