@@ -4,6 +4,7 @@ from functools import partial
 from typing import Any
 
 from fieldgate.db.engine import database
+from fieldgate.errors import Unavailable
 from fieldgate.observability import traced
 from fieldgate.push.notifying import wake_pushers
 from fieldgate.schedules import round_alone
@@ -11,6 +12,10 @@ from stock.alerting import alert
 
 
 @traced
-def handler(event: dict[str, Any], context: Any) -> dict[str, int] | None:
+def handler(event: dict[str, Any], context: Any) -> dict[str, int]:
     work = partial(alert, wake=wake_pushers)
-    return round_alone("alert_expiring_stock", event, context, database(), work)
+    done = round_alone("alert_expiring_stock", event, context, database(), work)
+    if done is None:
+        # The other may have been killed, and the next is a day away: Lambda is to try again.
+        raise Unavailable("Another round has not ended.")
+    return done

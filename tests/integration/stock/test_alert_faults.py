@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from functools import partial
 from uuid import UUID
 
@@ -15,8 +15,9 @@ from fieldgate.db.engine import Database
 from fieldgate.db.tables.stock import stock_alerts, stock_lots
 from fieldgate.db.url import parse_url
 from fieldgate.errors import Unavailable
-from stock import alerting
+from stock import alert_expiring_stock, alerting
 from stock.alerting import Round, alert, open_due, tell
+from tests.support.gateway import LambdaContext
 from tests.support.log import Log
 from tests.support.lost_commits import lost_commit
 from tests.support.racing import race, waiting
@@ -208,3 +209,17 @@ def test_a_warehouse_that_can_not_be_looked_at_keeps_no_other_from_being_warned(
     assert (line["level"], line["what"]) == ("ERROR", "Nakuru")
     depot.execute("UPDATE warehouses SET time_zone = 'Africa/Cairo' WHERE name = 'Nakuru'")
     assert depot.alert()["told"] == 1
+
+
+def test_where_another_round_has_not_ended_lambda_tries_again(depot: Depot) -> None:
+    """A round that was killed leaves its lease behind, and the schedule's next is a day away."""
+    depot.add_lot(expires_on=date(2020, 1, 1))
+    depot.execute(
+        "INSERT INTO schedule_leases (name, holder, leased_until)"
+        " VALUES ('alert_expiring_stock', uuidv7(), now() + interval '1 minute')"
+    )
+    event = {"id": "of-an-event"}
+    with pytest.raises(Unavailable):
+        alert_expiring_stock.handler(event, LambdaContext(9_000))
+    depot.execute("UPDATE schedule_leases SET leased_until = now()")
+    assert alert_expiring_stock.handler(event, LambdaContext(60_000))["told"] == 1
