@@ -48,7 +48,10 @@ races: .venv/synced ## Run the tests of races 50 times in a row (TIMES=)
 		tests/integration/uploads/test_upload_races.py \
 		tests/integration/realtime/test_relay_faults.py \
 		tests/integration/realtime/test_handshake_race.py \
-		tests/integration/realtime/test_fan_out_faults.py || exit 1; done
+		tests/integration/realtime/test_fan_out_faults.py \
+		tests/integration/push/test_device_races.py \
+		tests/integration/push/test_delivery_faults.py \
+		tests/integration/test_schedules.py || exit 1; done
 
 stress: .venv/synced .venvs/ministack/synced ## Run the random tests for long (STRESS=, 1 is an hour or so)
 	STRESS=$(or $(STRESS),1) $(LOCALLY) $(PYTHON) -m pytest -q --no-cov \

@@ -69,13 +69,19 @@ _RECORD = """
     WHERE recipient.notification_id = new.notification_id AND recipient.user_id = new.user_id
         AND recipient.state = 'queued' AND recipient.attempts = new.attempts"""
 
-# Unless the app has registered again since, which it does with what it has.
+# Unless the app has registered again since, which it does with what it has. One that somebody holds
+# is about to be registered or removed; if it is neither, the next push says so again.
 _DISABLE = """
-    UPDATE devices SET disabled_at = now(), disabled_reason = new.reason
-    FROM jsonb_to_recordset(CAST(:devices AS jsonb)) AS new (
-        id uuid, user_id uuid, taken_at timestamptz, reason text)
-    WHERE devices.id = new.id AND devices.user_id = new.user_id AND disabled_at IS NULL
-        AND last_seen_at <= new.taken_at"""
+    UPDATE devices SET disabled_at = now(), disabled_reason = gone.reason
+    FROM (
+        SELECT devices.id, new.reason
+        FROM jsonb_to_recordset(CAST(:devices AS jsonb)) AS new (
+            id uuid, user_id uuid, taken_at timestamptz, reason text)
+        JOIN devices ON devices.id = new.id AND devices.user_id = new.user_id
+        WHERE disabled_at IS NULL AND last_seen_at <= new.taken_at
+        FOR UPDATE OF devices SKIP LOCKED
+    ) AS gone
+    WHERE devices.id = gone.id"""
 
 
 @dataclass(frozen=True)
