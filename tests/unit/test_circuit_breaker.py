@@ -185,12 +185,14 @@ def test_its_state_can_be_looked_at(clock: Clock) -> None:
     clock.now += OPEN_SECONDS
     assert looking.state() == "half_open"
     assert breaker.lets_through()
+    assert looking.state() == "half_open"
+    breaker.failed()
     assert looking.state() == "open"
     breaker.succeeded()
     assert looking.state() == "closed"
 
 
-@pytest.mark.parametrize("value", ["0.0", "", "x:y", "1:2:3", "-1:5"])
+@pytest.mark.parametrize("value", ["0.0", "", "x:y:z", "1:2", "1:2:3:4", "-1:5:5"])
 def test_a_value_that_is_none_of_ours_is_no_value(
     clock: Clock, valkey: ValkeyServer, value: str
 ) -> None:
@@ -205,12 +207,65 @@ def test_a_value_that_is_none_of_ours_is_no_value(
     assert not breaker.lets_through()
 
 
+@pytest.mark.parametrize("valkey_is_there", [True, False])
+def test_failures_of_long_ago_are_no_longer_counted(
+    clock: Clock,
+    valkey: ValkeyServer,
+    environment: pytest.MonkeyPatch,
+    *,
+    valkey_is_there: bool,
+) -> None:
+    """Others may have succeeded since; what told of that is forgotten as well."""
+    if not valkey_is_there:
+        environment.setattr(cache, "evaluate", lambda *_: None)
+    slept = CircuitBreaker("sms")
+    slept.failed()
+    slept.failed()
+    empty_valkey(valkey.url)  # whose own clock would have forgotten it
+    clock.now += KEPT_SECONDS + 1
+    slept.failed()
+    assert slept.lets_through()
+    assert slept.state() == "closed"
+
+
+@pytest.mark.parametrize("forgotten", [True, False])
+def test_a_clock_that_was_ahead_keeps_nobody_away_for_longer(
+    clock: Clock, valkey: ValkeyServer, *, forgotten: bool
+) -> None:
+    clock.now += 3600
+    opened()
+    clock.now -= 3600
+    other = CircuitBreaker("sms")
+    assert not other.lets_through()
+    if forgotten:
+        empty_valkey(valkey.url)
+    assert other.state() == "open"
+    clock.now += OPEN_SECONDS
+    assert other.lets_through()
+    other.succeeded()
+    assert other.lets_through()
+
+
+def test_a_cache_that_is_lost_and_comes_back_empty_changes_nothing_for_who_knows(
+    clock: Clock, environment: pytest.MonkeyPatch
+) -> None:
+    breaker = opened()
+    with environment.context() as down:
+        down.setattr(cache, "evaluate", lambda *_: None)
+        assert not breaker.lets_through()
+        clock.now += OPEN_SECONDS
+        assert breaker.lets_through()
+    breaker.succeeded()  # the server is back, and holds that it is open
+    assert CircuitBreaker("sms").lets_through()
+
+
 class Twins(RuleBasedStateMachine):
     """The script in Valkey and what a process does by itself are the same rules."""
 
     def __init__(self) -> None:
         super().__init__()
         self.clock = Clock()
+        self.clock.now += 1_000_000  # so that it can be set back
         self.name = f"twin-{uuid4()}"
         self.patch = pytest.MonkeyPatch()
         self.patch.setattr(circuit_breaker, "time", SimpleNamespace(time=self.clock.monotonic))
@@ -225,7 +280,11 @@ class Twins(RuleBasedStateMachine):
     def move(self, what: str) -> None:
         assert getattr(self.shared, what)() == self._by_itself(what)
 
-    @rule(seconds=st.sampled_from([1, PROBE_SECONDS, OPEN_SECONDS, OPEN_SECONDS + KEPT_SECONDS]))
+    @rule(
+        seconds=st.sampled_from(
+            [1, PROBE_SECONDS, OPEN_SECONDS, OPEN_SECONDS + KEPT_SECONDS, -1, -3600]
+        )
+    )
     def wait(self, seconds: int) -> None:
         self.clock.now += seconds
 

@@ -1,8 +1,9 @@
 """Leaving a vendor alone that fails, and finding out when it no longer does.
 
 What all environments go by is one value in Valkey, moved by one script: how many calls failed in a
-row, and until when nobody calls. Where there is no Valkey, or it is down, each process goes by what
-it knows itself. (docs/decisions/0019-resilience-kit.md says why it is ours.)
+row, until when nobody calls, and when one failed last. Where there is no Valkey, or it is down,
+each process goes by what it knows itself. (docs/decisions/0019-resilience-kit.md says why it is
+ours.)
 """
 
 import re
@@ -13,10 +14,12 @@ from fieldgate import cache
 
 FAILURES = 3
 OPEN_SECONDS = 60
-# How long the others leave it to one to try.
-PROBE_SECONDS = 10
-# Beyond the end of the open time, so that it is known that a probe is due. Nobody goes by what is
-# older: the cache has forgotten it, and perhaps that it was closed since.
+# How long the others leave it to one to try, which may be a batch of pushes: 15 s to be answered,
+# and what is read and written around that.
+PROBE_SECONDS = 30
+# Beyond the end of the open time, so that it is known that a probe is due, and beyond the last
+# failure. Nobody goes by what is older: the cache has forgotten it, and perhaps that it was closed
+# since.
 KEPT_SECONDS = 600
 
 type CircuitState = Literal["closed", "open", "half_open"]
@@ -24,26 +27,28 @@ type CircuitState = Literal["closed", "open", "half_open"]
 _ASK, _SUCCEEDED, _FAILED = range(3)
 
 # `ends` is 0 while it is closed. Times are milliseconds, by the clock of who asks: it is to go on
-# with what the process knew, too. Returns whether one may call, and how it stands then. Said again
-# in `_decide`.
+# with what the process knew, too. A clock that was ahead keeps nobody away for longer than any
+# other: what it left is cut. Returns whether one may call, and how it stands then. Said again in
+# `_decide`.
 _SCRIPT = """
 local what, now = tonumber(ARGV[1]), tonumber(ARGV[2])
-local failures, ends = tonumber(ARGV[3]), tonumber(ARGV[4])
+local failures, ends, last = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
 local most, open, probe, kept =
-    tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
-local told, till = string.match(redis.call('GET', KEYS[1]) or '', '^(%d+):(%d+)$')
+    tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9])
+local told, till, at = string.match(redis.call('GET', KEYS[1]) or '', '^(%d+):(%d+):(%d+)$')
 if told then
-    failures, ends = tonumber(told), tonumber(till)
+    failures, ends, last = tonumber(told), tonumber(till), tonumber(at)
 end
-if ends > 0 and now > ends + kept then
-    failures, ends = 0, 0
+local before = failures .. ':' .. ends .. ':' .. last
+ends, last = math.min(ends, now + open), math.min(last, now)
+if now > math.max(ends, last) + kept then
+    failures, ends, last = 0, 0, 0
 end
-local before = failures .. ':' .. ends
 local may = 1
 if what == 1 then
-    failures, ends = 0, 0
+    failures, ends, last = 0, 0, 0
 elseif what == 2 then
-    failures = failures + 1
+    failures, last = failures + 1, now
     if failures >= most then
         ends = now + open
     end
@@ -52,12 +57,17 @@ elseif now < ends then
 elseif ends > 0 then
     failures, ends = most - 1, now + probe
 end
-if what ~= 0 or before ~= failures .. ':' .. ends then
-    redis.call('SET', KEYS[1], string.format('%.0f:%.0f', failures, ends), 'PX', open + kept)
+if what ~= 0 or before ~= failures .. ':' .. ends .. ':' .. last then
+    local value = string.format('%.0f:%.0f:%.0f', failures, ends, last)
+    redis.call('SET', KEYS[1], value, 'PX', open + kept)
 end
-return {may, failures, ends}
+return {may, failures, ends, last}
 """
-_VALUE = re.compile(r"(\d+):(\d+)")
+_VALUE = re.compile(r"(\d+):(\d+):(\d+)")
+
+# Failures in a row, `ends`, and when the last one was.
+type _Standing = tuple[int, int, int]
+_GOOD: _Standing = 0, 0, 0
 
 
 class CircuitBreaker:
@@ -69,8 +79,7 @@ class CircuitBreaker:
 
     def __init__(self, name: str) -> None:
         self._key = f"circuit:{name}"
-        self._failures = 0
-        self._ends = 0
+        self._known = _GOOD
 
     def lets_through(self) -> bool:
         """Say whether the vendor may be called now; whoever is let through reports back."""
@@ -78,7 +87,7 @@ class CircuitBreaker:
 
     def succeeded(self) -> None:
         """Close it, if there is anything to close: in good times this asks nobody."""
-        if self._failures or self._ends:
+        if self._known != _GOOD:
             self._move(_SUCCEEDED)
 
     def failed(self) -> None:
@@ -88,35 +97,45 @@ class CircuitBreaker:
     def state(self) -> CircuitState:
         """Say how it stands, for whoever only looks."""
         told = _VALUE.fullmatch(cache.get_many([self._key]).get(self._key, ""))
-        ends = int(told[2]) if told else self._ends
-        now = _now()
-        if not ends or now > ends + KEPT_SECONDS * 1000:
+        known = (int(told[1]), int(told[2]), int(told[3])) if told else self._known
+        failures, ends, _ = _still_true(_now(), known)
+        if not ends:
             return "closed"
-        return "open" if now < ends else "half_open"
+        # A probe begins with one failure to go.
+        return "open" if _now() < ends and failures >= FAILURES else "half_open"
 
     def _move(self, what: int) -> bool:
         now = _now()
-        known = self._failures, self._ends
         limits = (FAILURES, OPEN_SECONDS * 1000, PROBE_SECONDS * 1000, KEPT_SECONDS * 1000)
-        told = cache.evaluate(_SCRIPT, self._key, what, now, *known, *limits)
-        may, self._failures, self._ends = told or _decide(what, now, *known)
+        told = cache.evaluate(_SCRIPT, self._key, what, now, *self._known, *limits)
+        if told:
+            may, failures, ends, last = told
+            self._known = failures, ends, last
+        else:
+            may, self._known = _decide(what, now, self._known)
         return bool(may)
 
 
-def _decide(what: int, now: int, failures: int, ends: int) -> tuple[bool, int, int]:
+def _still_true(now: int, known: _Standing) -> _Standing:
+    failures, ends, last = known
+    ends, last = min(ends, now + OPEN_SECONDS * 1000), min(last, now)
+    return _GOOD if now > max(ends, last) + KEPT_SECONDS * 1000 else (failures, ends, last)
+
+
+def _decide(what: int, now: int, known: _Standing) -> tuple[bool, _Standing]:
     """Do what the script does, by what this process knows."""
-    if ends and now > ends + KEPT_SECONDS * 1000:
-        failures, ends = 0, 0
+    failures, ends, last = _still_true(now, known)
     if what == _SUCCEEDED:
-        return True, 0, 0
+        return True, _GOOD
     if what == _FAILED:
         failures += 1
-        return True, failures, now + OPEN_SECONDS * 1000 if failures >= FAILURES else ends
+        ends = now + OPEN_SECONDS * 1000 if failures >= FAILURES else ends
+        return True, (failures, ends, now)
     if now < ends:
-        return False, failures, ends
+        return False, (failures, ends, last)
     if ends:
-        return True, FAILURES - 1, now + PROBE_SECONDS * 1000
-    return True, failures, ends
+        return True, (FAILURES - 1, now + PROBE_SECONDS * 1000, last)
+    return True, (failures, ends, last)
 
 
 def _now() -> int:
