@@ -16,16 +16,21 @@ from fieldgate.errors import Unavailable
 from fieldgate.observability import logger
 from fieldgate.push import Outcome, PushMessage
 from fieldgate.push.fcm_sending import Sending, Waits
-from fieldgate.push.fcm_verdicts import BY_CREDENTIALS, NOT_REACHED, NOT_TRIED, NOT_UNDERSTOOD
+from fieldgate.push.fcm_verdicts import (
+    BY_CREDENTIALS,
+    NOT_REACHED,
+    NOT_TRIED,
+    NOT_UNDERSTOOD,
+    verdict_of_refusal,
+)
 
 if TYPE_CHECKING:
     from firebase_admin import App
-    from google.auth.transport import Request, Response
+    from google.auth.transport import Response
 
 THREADS = 32
-# Networks forget a connection that was silent for 350 s without telling its ends, and what is sent
-# on it then waits for nothing.
-IDLE_SECONDS = 300
+# Google hangs up on a connection after four minutes, and a frozen environment doesn't hear of it.
+IDLE_SECONDS = 200
 # google-auth takes an access token that ends within 225 s for one that has ended; and then each
 # thread would ask for another.
 TOKEN_MARGIN_SECONDS = 300
@@ -189,14 +194,12 @@ class _Firebase:
 
         timeout = (self._waits.connect, self._waits.answer)
         try:
-            answer = self._ask(url, **about | {"timeout": timeout})
+            answer: Response = self._ask(url, **about | {"timeout": timeout})
         except TransportError:
             raise _NoToken(NOT_REACHED) from None
         if answer.status == 200:
             return answer
-        if answer.status in {408, 429} or answer.status >= 500:
-            raise _NoToken(Outcome("passing", "token_unavailable"))
-        raise _NoToken(Outcome("misconfigured", "token_refused"))
+        raise _NoToken(verdict_of_refusal(answer.status, answer.headers.get("Retry-After", "")))
 
 
 class _NoToken(Exception):
