@@ -5,6 +5,7 @@ longer pause goes back to its queue (fieldgate.queues). AWS's own services have 
 and its standard mode of retries. (docs/decisions/0019-resilience-kit.md)
 """
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -87,11 +88,16 @@ def tried[T](tries: Tries, work: Callable[[], T]) -> T:
     from stamina.instrumentation import set_on_retry_hooks
 
     set_on_retry_hooks([])  # Our log is the last error's.
-    seconds = min(tries.seconds, deadline.seconds_left())
+    ends = time.monotonic() + min(tries.seconds, deadline.seconds_left())
+
+    def may_help(error: Exception) -> bool:
+        # stamina's own limit looks before the pause only, and would begin a try after the end.
+        return isinstance(error, tries.on) and time.monotonic() + tries.longest_pause <= ends
+
     for attempt in retry_context(
-        on=tries.on,
+        on=may_help,
         attempts=tries.attempts,
-        timeout=seconds,
+        timeout=None,
         wait_initial=min(FIRST_PAUSE_SECONDS, tries.longest_pause),
         wait_max=tries.longest_pause,
         wait_jitter=tries.longest_pause / 2,
