@@ -1,5 +1,6 @@
 """Rounds of schedules that are made alone: leases in the database, whoever dies or comes twice."""
 
+import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -164,6 +165,25 @@ def test_a_lease_that_cannot_be_given_back_ends_by_itself(
         return "done"
 
     assert make_round(database, work) == "done"
+
+
+def test_rounds_are_counted_and_so_are_those_that_were_left_out(
+    database: Database, database_url: str, impatient: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def work(_database: Database) -> None:
+        race(database_url, [make_round])
+        raise Unavailable("Not now.")
+
+    with pytest.raises(Unavailable):
+        make_round(database, work)
+    make_round(database)
+    written = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    counted = [
+        (metric["Name"], one["schedule"])
+        for one in written
+        for metric in one["_aws"]["CloudWatchMetrics"][0]["Metrics"]
+    ]
+    assert counted == [("ScheduleSkipped", NAME), ("ScheduleRound", NAME)]
 
 
 def test_without_time_or_database_nothing_is_done(database: Database) -> None:

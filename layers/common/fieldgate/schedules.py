@@ -91,9 +91,11 @@ def round_alone[T](
             count("ScheduleSkipped", schedule=name)
             return None
         try:
-            return work(database)
+            done = work(database)
         finally:
             _give_back(database, name, holder)
+        count("ScheduleRound", schedule=name)
+        return done
 
 
 def _take(database: "Database", name: str, holder: UUID, seconds: float) -> None:
