@@ -248,6 +248,40 @@ def test_a_late_write_of_somebody_who_has_not_heard_is_found_by_nobody_who_has(
     assert there.get("catalog", "a", source) == "another"
 
 
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("command", ["GET", "DEL"])
+def test_a_version_that_another_thread_asks_for_during_a_change_is_not_the_old_one(
+    here: TwoLevels, source: Source, environment: pytest.MonkeyPatch, command: str, when: str
+) -> None:
+    """What asks meets a change just before or after its trip, and the other way round."""
+    ask = cache.in_one_trip
+    (TwoLevels() if command == "GET" else here).get("catalog", "a", source)
+
+    def change() -> None:
+        source.value = "another"
+        here.renew("catalog")
+
+    def meanwhile() -> None:
+        change() if command == "GET" else here.get("catalog", "a", source)
+
+    def met(commands: Any) -> Any:
+        if commands != [(command, "version:catalog")]:
+            return ask(commands)
+        environment.setattr(cache, "in_one_trip", ask)
+        if when == "before":
+            meanwhile()
+        answers = ask(commands)
+        if when == "after":
+            meanwhile()
+        return answers
+
+    environment.setattr(cache, "in_one_trip", met)
+    here.get("catalog", "a", source) if command == "GET" else change()
+
+    assert here.get("catalog", "a", source) == "another"
+    assert TwoLevels().get("catalog", "a", source) == "another"
+
+
 def lose(client: Any) -> None:
     client.delete("version:catalog")
 
