@@ -76,6 +76,8 @@ DEFINING_CALLS = {
         "is_",
         "now",
         "Numeric",
+        "Outcome",
+        "Outcome",
         "range",
         "Setting",
         "Tries",

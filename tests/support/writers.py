@@ -59,7 +59,8 @@ def _named(part: ast.stmt, known: dict[str, str]) -> Iterator[str]:
     tables, statement = set(), False
     match part:
         case ast.Assign(targets=[ast.Name(id="OLD_ROWS")], value=ast.Dict(keys=keys)):
-            yield from (f"changes {key.value}" for key in keys if isinstance(key, ast.Constant))
+            tables_of_old_rows = [ast.literal_eval(key) for key in keys if key]
+            yield from (f"changes {table}" for table in tables_of_old_rows)
     for node in ast.walk(part):
         match node:
             case ast.Name(id="insert" | "update" | "delete"):
