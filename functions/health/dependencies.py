@@ -12,24 +12,25 @@ from fieldgate.circuit_breaker import CircuitBreaker
 from fieldgate.config import Settings, load, lookup
 from fieldgate.db.engine import database
 from fieldgate.observability import logger
+from fieldgate.push.sending import FirebaseSettings
+from fieldgate.sms.africas_talking import AfricasTalkingSettings
+from fieldgate.sms.sending import SmsSettings
 from health.relay_store import is_late
 
 type State = Literal["up", "degraded", "down", "off"]
 type Status = Literal["Healthy", "Degraded", "Unhealthy"]
 
-# What one check may begin something within, and what all of them are waited for.
-CHECK_SECONDS = 3
-WAIT_SECONDS = 6
+# What one check may begin something within, and what all of them are waited for: twice as long and
+# more, so that of two that share the connection to a database that hangs none is still at it when
+# the next request wants it.
+CHECK_SECONDS = 2
+WAIT_SECONDS = 5
 
 
 class HealthSettings(Settings):
-    """What there is to ask, or is told to be off."""
+    """Which queue is asked. What the others go by is what they themselves read."""
 
     health_queue_url: str = ""
-    sms_provider: str = "africas_talking"
-    africas_talking_username: str = ""
-    firebase_enabled: bool = False
-    firebase_project_id: str = ""
 
 
 @dataclass(frozen=True)
@@ -136,16 +137,14 @@ def _storage() -> Finding:
 
 
 def _sms() -> Finding:
-    settings = load(HealthSettings)
-    provider = settings.sms_provider
-    if provider == "africas_talking" and not settings.africas_talking_username:
+    provider = load(SmsSettings).sms_provider
+    if provider == "africas_talking" and not load(AfricasTalkingSettings).username:
         return Finding("off", "no provider of texts is set up")
     return _by_circuit(f"sms:{provider}")
 
 
 def _push() -> Finding:
-    settings = load(HealthSettings)
-    if not (settings.firebase_enabled and settings.firebase_project_id):
+    if not load(FirebaseSettings).enabled:
         return Finding("off", "notifications stay in the inbox")
     return _by_circuit("fcm")
 

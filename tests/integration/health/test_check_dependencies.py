@@ -12,6 +12,7 @@ import pytest
 
 from fieldgate import config
 from fieldgate.circuit_breaker import FAILURES, CircuitBreaker
+from fieldgate.db import engine
 from fieldgate.db.engine import Database
 from health import check_dependencies, dependencies
 from tests.conftest import run_sql
@@ -164,9 +165,57 @@ def _until_nobody_asks() -> None:
         one.join(SECONDS)
 
 
-def test_settings_that_are_wrong_are_down_and_not_an_error(deployed: pytest.MonkeyPatch) -> None:
+def test_where_the_database_hangs_as_well_the_answer_comes_in_time(
+    deployed: pytest.MonkeyPatch,
+) -> None:
+    """The limit of requests asks it too, before anything is looked at."""
+    engine.database().close()
+    with silent_server() as port:
+        for name, value in {
+            "DATABASE_URL": f"postgresql://app:hunter2@127.0.0.1:{port}/x",
+            "CACHE_URL": f"redis://127.0.0.1:{port}",
+            "CACHE_ANSWER_SECONDS": "0.25",
+            "AWS_ENDPOINT_URL_SQS": f"http://127.0.0.1:{port}",
+            "STORAGE_ENDPOINT": f"http://127.0.0.1:{port}",
+        }.items():
+            deployed.setenv(name, value)
+        config.forget()
+        began = time.monotonic()
+        answer = ask()
+        took = time.monotonic() - began
+        assert (answer.status, answer.data["status"]) == (200, "Unhealthy")
+        asked = ("database", "realtime", "cache", "queues", "storage")
+        assert {states(answer)[name] for name in asked} == {"down"}
+        assert b"hunter2" not in answer.body
+        assert took < SECONDS
+        _until_nobody_asks()
+
+
+def test_settings_that_are_wrong_are_down_and_nothing_else_is(
+    deployed: pytest.MonkeyPatch,
+) -> None:
     deployed.setenv("FIREBASE_ENABLED", "perhaps")
     config.forget()
     answer = ask()
     assert answer.status == 200
-    assert states(answer)["push"] == "down"
+    found = states(answer)
+    assert found.pop("push") == "down"
+    assert set(found.values()) == {"up"}
+
+
+def test_the_seeds_spelling_of_a_provider_is_that_provider(deployed: pytest.MonkeyPatch) -> None:
+    deployed.setenv("SMS_PROVIDER", "AfricasTalking")
+    breaker = CircuitBreaker("sms:africas_talking")
+    for _ in range(FAILURES):
+        breaker.failed()
+    assert states(ask())["sms"] == "down"
+    deployed.delenv("AFRICAS_TALKING_USERNAME")
+    config.forget()
+    assert states(ask())["sms"] == "off"
+
+
+def test_pushes_are_on_also_where_the_credentials_name_the_project(
+    deployed: pytest.MonkeyPatch,
+) -> None:
+    deployed.setenv("FIREBASE_PROJECT_ID", "")
+    assert states(ask())["push"] == "up"
