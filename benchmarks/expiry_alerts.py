@@ -3,12 +3,12 @@
     python -m benchmarks.expiry_alerts [--lots 100000] [--runs 3]
 
 A real PostgreSQL on this machine, with durable commits. Each round is made by a fresh interpreter,
-as a function's first event is: its seconds are by the clock, from the event to the answer, its
-memory is the peak of the whole process. Lots are spread over a year and 40 warehouses, and looked
-at on the first day of all, on the day after, and once more on that day; or all of them are in one
-warehouse and come within a threshold on the same day, and within the next one a week later. Exit
-code 1 when a round takes 10 seconds, or 256 MB, or opens and tells of other alerts than it should.
-Linux only: the peak is VmHWM.
+as a function's first event is: its seconds are by the clock, connecting among them, its memory is
+the peak of the whole process. Lots are spread over a year and 40 warehouses, and looked at on the
+first day of all, on the day after, and once more on that day; or all of them are in one warehouse
+and come within a threshold on the same day, and within the next one a week later. Exit code 1 when
+a round takes 10 seconds, or 256 MB, or opens, closes or tells of other alerts than it should. Linux
+only: the peak is VmHWM.
 """
 
 import argparse
