@@ -22,7 +22,7 @@ class NewValue(ApiModel):
 
 
 class Rollback(ApiModel):
-    version: Annotated[StrictInt, Field(ge=1, le=2**31 - 1)] | None = None
+    version: Annotated[StrictInt, Field(ge=0, le=2**31 - 1)] | None = None
 
 
 @app.put("/api/v1/config/{key}")

@@ -53,9 +53,11 @@ def roll_back(
 ) -> SettingView:
     """Set a key to what it was in `version`, or else in the one before the latest.
 
+    Before the first one that was set there is version 0, the registry's default.
+
     Raises:
         NotFound: there is no such key, or no such version of it.
-        Conflict: there is none before, or somebody has set it just now.
+        Conflict: it was never set, or somebody has set it just now.
         BusinessRule: the registry doesn't allow that value any more.
 
     """
@@ -64,7 +66,7 @@ def roll_back(
     def take_back(connection: Connection) -> SettingView:
         seen = store.find(connection, key)
         past = _past(connection, seen, key, version)
-        if fault := setting.fault(past.value):
+        if past.active and (fault := setting.fault(past.value)):
             raise BusinessRule(
                 "That value is not allowed any more.", details=[ErrorDetail("value", fault)]
             )
@@ -81,15 +83,15 @@ def roll_back(
 
 
 def _past(connection: Connection, seen: Stored | None, key: str, version: int | None) -> Past:
-    if version is not None:
-        past = store.find_past(connection, key, version)
-        if past is None:
-            raise NotFound("There is no such version of this key.")
-        return past
-    before = store.find_past(connection, key, seen.version - 1) if seen else None
-    if before is None:
-        raise Conflict("There is nothing before this to go back to.")
-    return before
+    wanted = seen.version - 1 if version is None and seen else version
+    if not wanted:
+        if seen is None:
+            raise Conflict("This key has its default; there is nothing to go back to.")
+        return Past(0, seen.value, active=False, actor=None, at=seen.updated_at)
+    past = store.find_past(connection, key, wanted)
+    if past is None:
+        raise NotFound("There is no such version of this key.")
+    return past
 
 
 @contextmanager

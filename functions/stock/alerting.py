@@ -126,10 +126,7 @@ def _attempt(name: str, do: Callable[[], None]) -> bool:
 def _report(work: Round, wake: Callable[[], None]) -> None:
     if work.done["told"]:
         wake()
-    for what, metric in (
-        ("opened", "StockAlertsOpened"),
-        ("told", "StockAlertsTold"),
-        ("closed", "StockAlertsClosed"),
-    ):
-        gauge(metric, work.done[what])
+    gauge("StockAlertsOpened", work.done["opened"])
+    gauge("StockAlertsTold", work.done["told"])
+    gauge("StockAlertsClosed", work.done["closed"])
     logger().info("alerts seen to", extra={"done": dict(work.done)})
