@@ -25,6 +25,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -41,6 +42,7 @@ LIMIT_SECONDS = 10
 LIMIT_MB = 256
 WAREHOUSES = 40
 DAYS = 365
+MOST_AT_ONCE = 50_000  # rows that one statement has the time for
 MANAGERS = 50
 TODAY = datetime(2026, 3, 2, 9, tzinfo=UTC)
 _ROOT = Path(__file__).parents[1]
@@ -55,7 +57,8 @@ _ADD_MANAGERS = """
         RETURNING id
     )
     INSERT INTO user_roles (user_id, role) SELECT id, 'warehouse_manager' FROM added"""
-_EMPTY = "DELETE FROM stock_alerts; DELETE FROM stock_lots; DELETE FROM warehouses"
+_RECORDED = ("warehouses", "stock_lots", "stock_losses")
+_EMPTY = "TRUNCATE stock_alerts, stock_losses, stock_lots, warehouses"
 _ADD_WAREHOUSES = """
     INSERT INTO warehouses (name, time_zone)
     SELECT 'Warehouse ' || number, 'Africa/Nairobi'
@@ -65,7 +68,7 @@ _ADD_LOTS = """
     SELECT 'Hybrid maize seed', 'Warehouse ' || mod(number, :warehouses), 'kg', 50, 40,
         CAST(:first AS date) + mod(number / :warehouses, :days),
         (SELECT id FROM users LIMIT 1)
-    FROM generate_series(0, :lots - 1) AS number"""
+    FROM generate_series(CAST(:begin AS integer), CAST(:end AS integer) - 1) AS number"""
 
 
 @dataclass(frozen=True)
@@ -162,14 +165,15 @@ def fill(database: Database, lots: int, warehouses: int, first: datetime, days: 
     """Have so many lots, and no others. They are kept from the change log."""
 
     def change(connection: Connection) -> None:
-        for table in ("stock_lots", "warehouses"):
+        for table in _RECORDED:
             connection.execute(text(f"ALTER TABLE {table} DISABLE TRIGGER USER"))
-        for statement in _EMPTY.split(";"):
-            connection.execute(text(statement))
+        connection.execute(text(_EMPTY))
         connection.execute(text(_ADD_WAREHOUSES), {"number": warehouses})
-        values = {"lots": lots, "warehouses": warehouses, "first": first.date(), "days": days}
-        connection.execute(text(_ADD_LOTS), values)
-        for table in ("stock_lots", "warehouses"):
+        for begin in range(0, lots, MOST_AT_ONCE):
+            values: dict[str, Any] = {"begin": begin, "end": min(begin + MOST_AT_ONCE, lots)}
+            values |= {"warehouses": warehouses, "first": first.date(), "days": days}
+            connection.execute(text(_ADD_LOTS), values)
+        for table in _RECORDED:
             connection.execute(text(f"ALTER TABLE {table} ENABLE TRIGGER USER"))
 
     database.transact(change)
