@@ -51,6 +51,8 @@ races: .venv/synced ## Run the tests of races 50 times in a row (TIMES=)
 		tests/integration/realtime/test_fan_out_faults.py \
 		tests/integration/push/test_device_races.py \
 		tests/integration/push/test_delivery_faults.py \
+		tests/integration/stock/test_loss_races.py \
+		tests/integration/stock/test_alert_faults.py \
 		tests/integration/test_schedules.py || exit 1; done
 
 stress: .venv/synced .venvs/ministack/synced ## Run the random tests for long (STRESS=, 1 is an hour or so)
@@ -90,6 +92,9 @@ bench: .venv/synced .venvs/ministack/synced .venvs/node/synced ## Measure what t
 	$(LOCALLY) $(PYTHON) -m benchmarks.fan_out
 	$(LOCALLY) $(PYTHON) -m benchmarks.realtime
 	$(PYTHON) -m benchmarks.realtime_costs
+	$(LOCALLY) $(PYTHON) -m benchmarks.push
+	$(LOCALLY) $(PYTHON) -m benchmarks.notifications
+	$(LOCALLY) $(PYTHON) -m benchmarks.expiry_alerts
 
 clean: ## Remove everything that was installed, built or run here
 	rm -rf .venv .venvs .uv .uv.lock .local .build .aws-sam .mypy_cache .ruff_cache .pytest_cache
