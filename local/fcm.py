@@ -173,6 +173,8 @@ class Fcm:
     async def _suffer(self, request: web.Request, target: str) -> web.Response | None:
         """Be broken the way it was asked for; returns the answer that this leads to, if any."""
         await self._faults.hold(target, abandoned=lambda: _has_left(request))
+        if _has_left(request):
+            return web.Response(status=503)  # which nobody hears
         fault = self._faults.fault(target)
         match fault.mode if fault else None:
             case "down":

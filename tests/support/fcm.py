@@ -7,11 +7,12 @@ assert fcm.tokens() == ["the one that was sent to"]
 """
 
 import asyncio
+import socket
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -27,13 +28,15 @@ class RunningFcm:
     """The running stand-in.
 
     `answers` are given to messages whose address begins with such a word and a dash, instead of
-    taking them; a web.Response is for one request, so they are made anew.
+    taking them; a web.Response is for one request, so they are made anew. `connections` are those
+    that anything was answered on.
     """
 
     standin: Fcm = field(init=False)
     faults: Faults = field(default_factory=Faults)
     url: str = ""
     answers: dict[str, Callable[[], web.Response]] = field(default_factory=dict)
+    connections: set[Any] = field(default_factory=set)
 
     @property
     def settings(self) -> dict[str, str]:
@@ -60,6 +63,10 @@ class RunningFcm:
 
     def break_token(self, token: str, mode: Any, seconds: float = 60, **about: Any) -> None:
         self.faults.set(token_target(token), mode, seconds, **about)
+
+    async def note(self, request: web.Request, _response: web.StreamResponse) -> None:
+        if request.transport is not None:
+            self.connections.add(request.transport.get_extra_info("peername"))
 
     def answer(self, address: str) -> web.Response | None:
         make = self.answers.get(address.partition("-")[0])
@@ -91,7 +98,9 @@ def run_fcm(latency_seconds: float = 0.0) -> Iterator[RunningFcm]:
 
 async def _serve(fcm: RunningFcm, started: "Future[Callable[[], object]]") -> None:
     stopped = asyncio.Event()
-    runner = web.AppRunner(fcm.standin.application(), access_log=None, shutdown_timeout=0)
+    app = fcm.standin.application()
+    app.on_response_prepare.append(fcm.note)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0)
     await runner.setup()
     try:
         await web.TCPSite(runner, "127.0.0.1", 0, backlog=1000).start()
@@ -102,3 +111,34 @@ async def _serve(fcm: RunningFcm, started: "Future[Callable[[], object]]") -> No
         await stopped.wait()
     finally:
         await runner.cleanup()
+
+
+@contextmanager
+def dripping_server() -> Iterator[str]:
+    """Serve everybody one header that never ends, a byte at a time."""
+    over = threading.Event()
+    threads = []
+
+    def drip(connection: socket.socket) -> None:
+        with connection, suppress(OSError):
+            connection.sendall(b"HTTP/1.1 200 OK\r\nX-Patience: ")
+            while not over.wait(0.05):
+                connection.sendall(b"z")
+
+    def serve() -> None:
+        while not over.is_set():
+            with suppress(TimeoutError):
+                connection, _ = listener.accept()
+                threads.append(threading.Thread(target=drip, args=[connection]))
+                threads[-1].start()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(0.05)
+        server = threading.Thread(target=serve)
+        server.start()
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            over.set()
+            for thread in [server, *threads]:
+                thread.join()

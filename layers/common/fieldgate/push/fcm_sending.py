@@ -60,6 +60,7 @@ class Sending:
         self._lock = Lock()
         self._next = 0
         self._unanswered = 0
+        self._stumbled_over: set[str] = set()
 
     def run(self) -> list[Outcome]:
         """Return an outcome for each message, at the latest a time-out after the end."""
@@ -75,11 +76,14 @@ class Sending:
                 thread.join(max(0.0, latest - time.monotonic()))
         with self._lock:
             self._next = len(self._messages)
+            if self._stumbled_over:
+                kinds = sorted(self._stumbled_over)
+                logger().warning("answers to pushes not understood", extra={"kinds": kinds})
             return list(self._outcomes)
 
     def _work(self) -> None:
         while (place := self._begin()) is not None:
-            outcome = _send(self._app, self._messages[place])
+            outcome = self._send(self._messages[place])
             with self._lock:
                 self._outcomes[place] = outcome
                 is_unanswered = outcome.reason in NO_ANSWER
@@ -99,21 +103,20 @@ class Sending:
             self._outcomes[place] = TIME_OUT
             return place
 
+    def _send(self, message: PushMessage) -> Outcome:
+        """Hand over one message; whatever is raised is an outcome."""
+        from firebase_admin import messaging
+        from firebase_admin.exceptions import FirebaseError
 
-def _send(app: "App", message: PushMessage) -> Outcome:
-    """Hand over one message; whatever is raised is an outcome."""
-    from firebase_admin import messaging
-    from firebase_admin.exceptions import FirebaseError
-
-    try:
-        built = build(message)
-    except ValueError:
-        return BAD_MESSAGE
-    try:
-        messaging.send(built, app=app)
-    except FirebaseError as error:
-        return verdict_of(error)
-    except Exception as error:  # noqa: BLE001 the SDK trips over answers that are not Google's
-        logger().warning("answer to a push not understood", extra={"kind": type(error).__name__})
-        return NOT_UNDERSTOOD
-    return SENT
+        try:
+            built = build(message)
+        except ValueError:
+            return BAD_MESSAGE
+        try:
+            messaging.send(built, app=self._app)
+        except FirebaseError as error:
+            return verdict_of(error)
+        except Exception as error:  # noqa: BLE001 the SDK trips over answers that are not Google's
+            self._stumbled_over.add(type(error).__name__)
+            return NOT_UNDERSTOOD
+        return SENT
