@@ -108,7 +108,7 @@ def _push(database: Database, number: int) -> float:
     """Have the worker push to everybody who has a phone; return messages a second."""
     again = text("""
         INSERT INTO notification_recipients (notification_id, user_id)
-        SELECT (SELECT max(id) FROM notifications), user_id FROM devices
+        SELECT (SELECT id FROM notifications ORDER BY id LIMIT 1), user_id FROM devices
         ON CONFLICT (notification_id, user_id) DO UPDATE
         SET state = 'queued', due_at = now(), done_devices = '{}', sent = 0""")
     database.transact(lambda connection: connection.execute(again))
