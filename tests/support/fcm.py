@@ -117,7 +117,7 @@ async def _serve(fcm: RunningFcm, started: "Future[Callable[[], object]]") -> No
 def dripping_server() -> Iterator[str]:
     """Serve everybody one header that never ends, a byte at a time."""
     over = threading.Event()
-    threads = []
+    threads: list[threading.Thread] = []
 
     def drip(connection: socket.socket) -> None:
         with connection, suppress(OSError):

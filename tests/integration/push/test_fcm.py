@@ -14,7 +14,6 @@ from fieldgate.push import fcm as fcm_module
 from fieldgate.push.fcm import FcmPusher
 from fieldgate.push.fcm_sending import Waits
 from local.fcm_errors import error_answer
-from tests.support.clock import Clock
 from tests.support.fcm import RunningFcm, dripping_server, run_fcm
 from tests.support.log import Log
 
@@ -253,18 +252,15 @@ def test_what_the_sdk_refuses_harms_no_other_message(fcm: RunningFcm, pusher: Fc
 def test_connections_are_kept_and_not_for_too_long(
     fcm: RunningFcm, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    clock = Clock.instead_of_time_in(fcm_module, monkeypatch)
-    # By which runs end, in a module that asks the real clock.
-    monkeypatch.setattr(fcm_module.time, "monotonic", time.monotonic)
-    one = pusher_to(fcm, threads=1)
+    pusher = pusher_to(fcm, threads=1)
     numbers = []
-    for pause in (0, 100, 250):
-        clock.now += pause
-        assert one.send_each([message(), message()], 5) == [SENT, SENT]
+    for idle in (200, 200, -1):
+        monkeypatch.setattr("fieldgate.push.fcm.IDLE_SECONDS", idle)
+        assert pusher.send_each([message(), message()], 5) == [SENT, SENT]
         numbers.append(len(fcm.connections))
     # The first is the one that the access token came by.
     assert numbers == [2, 2, 3]
-    one.close()
+    pusher.close()
 
 
 def test_neither_address_nor_text_is_logged(fcm: RunningFcm, pusher: FcmPusher, log: Log) -> None:
