@@ -18,6 +18,7 @@ from functools import partial
 from typing import Any
 
 from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
 
 from local.faults import Faults
 from local.fcm import PROJECT_ID, Fcm, token_target
@@ -29,7 +30,7 @@ class RunningFcm:
 
     `answers` are given to messages whose address begins with such a word and a dash, instead of
     taking them; a web.Response is for one request, so they are made anew. `connections` are those
-    that anything was answered on.
+    that anything was answered on; `token_body` is said instead of an access token.
     """
 
     standin: Fcm = field(init=False)
@@ -37,6 +38,7 @@ class RunningFcm:
     url: str = ""
     answers: dict[str, Callable[[], web.Response]] = field(default_factory=dict)
     connections: set[Any] = field(default_factory=set)
+    token_body: bytes | None = None
 
     @property
     def settings(self) -> dict[str, str]:
@@ -67,6 +69,16 @@ class RunningFcm:
     async def note(self, request: web.Request, _response: web.StreamResponse) -> None:
         if request.transport is not None:
             self.connections.add(request.transport.get_extra_info("peername"))
+
+    @property
+    def instead_of_token(self) -> Middleware:
+        @web.middleware
+        async def answer(request: web.Request, handler: Handler) -> web.StreamResponse:
+            if request.path == "/token" and self.token_body is not None:
+                return web.Response(body=self.token_body, content_type="application/json")
+            return await handler(request)
+
+        return answer
 
     def answer(self, address: str) -> web.Response | None:
         make = self.answers.get(address.partition("-")[0])
@@ -100,6 +112,7 @@ async def _serve(fcm: RunningFcm, started: "Future[Callable[[], object]]") -> No
     stopped = asyncio.Event()
     app = fcm.standin.application()
     app.on_response_prepare.append(fcm.note)
+    app.middlewares.append(fcm.instead_of_token)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0)
     await runner.setup()
     try:

@@ -8,6 +8,7 @@ again, and knows when. (firebase.google.com/docs/cloud-messaging/scale-fcm)
 import json
 import time
 from collections.abc import Callable, Sequence
+from threading import Thread
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -21,6 +22,7 @@ from fieldgate.push.fcm_verdicts import (
     NOT_REACHED,
     NOT_TRIED,
     NOT_UNDERSTOOD,
+    TIME_OUT,
     verdict_of_refusal,
 )
 
@@ -97,7 +99,7 @@ class FcmPusher:
                 )
             except Unavailable:
                 return Outcome("passing", "credentials_not_read")
-            except (ValueError, TypeError):
+            except Exception:  # noqa: BLE001 whatever a key's reader raises
                 # What was wrong is not logged: it may quote the key.
                 logger().error("FIREBASE_CREDENTIALS is no service account's key")
                 return Outcome("misconfigured", "credentials")
@@ -116,7 +118,7 @@ class _Firebase:
         """Make it; nobody is asked for anything yet.
 
         Raises:
-            ValueError, TypeError: the credentials are none.
+            Exception: the credentials are none.
 
         """
         import firebase_admin
@@ -125,7 +127,7 @@ class _Firebase:
         from google.auth.transport.requests import Request
         from requests.adapters import HTTPAdapter
 
-        certificate = Certificate(credentials)
+        certificate = Certificate(dict(credentials))  # of a text it would read the file
         # The options are all given, or else the SDK reads some from the environment.
         options: dict[str, Any] = {"httpTimeout": (waits.connect, waits.answer)}
         options["projectId"] = project_id or certificate.project_id
@@ -154,14 +156,23 @@ class _Firebase:
         """
         from datetime import UTC, datetime, timedelta
 
-        from google.auth.exceptions import GoogleAuthError
-
         credential = self._credential
         soonest = datetime.now(UTC) + timedelta(seconds=seconds + TOKEN_MARGIN_SECONDS)
-        if credential.token and credential.expiry > soonest.replace(tzinfo=None):
+        ends = credential.expiry
+        if credential.token and ends and ends > soonest.replace(tzinfo=None):
             return None
+        said: list[Outcome | None] = []
+        # A name that isn't resolved and an answer byte by byte know nothing of time-outs.
+        asking = Thread(target=lambda: said.append(self._refresh()), name="fcm", daemon=True)
+        asking.start()
+        asking.join(min(seconds, self._waits.connect + self._waits.answer))
+        return said[0] if said else TIME_OUT
+
+    def _refresh(self) -> Outcome | None:
+        from google.auth.exceptions import GoogleAuthError
+
         try:
-            credential.refresh(self._ask_once)
+            self._credential.refresh(self._ask_once)
         except _NoToken as error:
             return error.outcome
         except (GoogleAuthError, TypeError, ValueError, AttributeError):
