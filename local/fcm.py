@@ -29,6 +29,7 @@ PROJECT_ID = "fieldgate-local"
 SLOW_SECONDS = 3.0
 INBOX_SIZE = 10_000
 MAX_PAYLOAD_BYTES = 4096
+MAX_COLLAPSE_ID_BYTES = 64
 ACCESS_TOKEN_SECONDS = 3600
 GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 SCOPE = "https://www.googleapis.com/auth/firebase.messaging"
@@ -202,10 +203,13 @@ def _malformed(message: dict[str, Any]) -> str | None:
     data = message.get("data", {})
     if not isinstance(data, dict) or not all(isinstance(value, str) for value in data.values()):
         return "Invalid value at 'message.data' (TYPE_STRING)"
-    if not isinstance(message.get("notification", {}), dict):
-        return "Invalid value at 'message.notification'"
-    collapse_id = message.get("apns", {}).get("headers", {}).get("apns-collapse-id", "")
-    if len(collapse_id.encode()) > 64:
+    for part in ("notification", "android", "apns", "webpush"):
+        if not isinstance(message.get(part, {}), dict):
+            return f"Invalid value at 'message.{part}'"
+    headers = message.get("apns", {}).get("headers", {})
+    if not isinstance(headers, dict):
+        return "Invalid value at 'message.apns.headers'"
+    if len(str(headers.get("apns-collapse-id", "")).encode()) > MAX_COLLAPSE_ID_BYTES:
         return "Invalid APNS header apns-collapse-id"
     text = json.dumps([message.get("notification", {}), data], ensure_ascii=False)
     return "Message is too big" if len(text.encode()) > MAX_PAYLOAD_BYTES else None
