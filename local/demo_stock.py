@@ -78,7 +78,7 @@ async def tell_of_stock(phone: httpx.AsyncClient, story: Story, office: Office) 
             story.console.print(f"  the loss is {decided['state']}; the office heard of it as well")
         left = await _left(manager, lot["id"])
         _show(story, pushes)
-        story.console.print(f"{left} of {RECEIVED} {lot['unit']} are left of the lot.")
+        story.console.print(f"{left:g} of {RECEIVED} {lot['unit']} are left of the lot.")
 
 
 @asynccontextmanager
