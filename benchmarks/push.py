@@ -201,6 +201,8 @@ def _show(figures: dict[str, list[Figures]], options: argparse.Namespace) -> Non
             f"{_median(runs, 'memory'):.0f} MB",
         )
     Console().print(table)
+    ratio = _median(figures["ours"], "rate") / _median(figures["sdk"], "rate")
+    Console().print(f"ours is {ratio:.2f} times as fast; at least {LEAST_A_SECOND} a second")
 
 
 def _median(runs: list[Figures], what: str) -> float:
