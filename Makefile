@@ -92,6 +92,7 @@ bench: .venv/synced .venvs/ministack/synced .venvs/node/synced ## Measure what t
 	$(LOCALLY) $(PYTHON) -m benchmarks.fan_out
 	$(LOCALLY) $(PYTHON) -m benchmarks.realtime
 	$(PYTHON) -m benchmarks.realtime_costs
+	$(LOCALLY) $(PYTHON) -m benchmarks.cached_permissions
 	$(LOCALLY) $(PYTHON) -m benchmarks.push
 	$(LOCALLY) $(PYTHON) -m benchmarks.notifications
 	$(LOCALLY) $(PYTHON) -m benchmarks.expiry_alerts

@@ -71,7 +71,14 @@ def test_the_roles_become_exactly_these(
     assert answer.status == 200
     assert answer.data["id"] == str(grower.id)
     assert answer.data["roles"] == ["farmer", "warehouse_manager"]
-    assert answer.data["permissions"] == ["media:read", "media:write"]
+    assert answer.data["permissions"] == [
+        "media:read",
+        "media:write",
+        "stock:alerts",
+        "stock:approve",
+        "stock:read",
+        "stock:write",
+    ]
     assert set_roles(boss, grower.id).data["roles"] == []
     assert set_roles(boss, grower.id, "admin", "admin").data["roles"] == ["admin"]
 

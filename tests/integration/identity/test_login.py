@@ -84,7 +84,7 @@ def test_phone_and_password_give_tokens(grower: Person) -> None:
         "phone": "+254711000009",
         "email": "Grower@Farm.Example.org",
         "roles": ["agent"],
-        "permissions": ["media:read", "media:write"],
+        "permissions": ["media:read", "media:write", "stock:read", "stock:write"],
         "twoFactorEnabled": False,
     }
     assert answer.headers["cache-control"] == "no-store"

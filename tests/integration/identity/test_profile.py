@@ -33,7 +33,7 @@ def test_it_shows_who_is_calling(live_database: Database) -> None:
         "phone": "+254711000009",
         "email": "Grower@Farm.Example.org",
         "roles": ["agent"],
-        "permissions": ["media:read", "media:write"],
+        "permissions": ["media:read", "media:write", "stock:read", "stock:write"],
         "twoFactorEnabled": False,
     }
 

@@ -59,7 +59,7 @@ def test_a_user_is_shown_without_the_password(grower: Person) -> None:
         "email": "Grower@Farm.Example.org",
         "status": "active",
         "roles": ["agent", "farmer"],
-        "permissions": ["media:read", "media:write"],
+        "permissions": ["media:read", "media:write", "stock:read", "stock:write"],
         "twoFactorEnabled": False,
     }
 

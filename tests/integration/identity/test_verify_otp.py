@@ -55,7 +55,7 @@ def test_the_right_code_gives_tokens_of_a_session(grower: Person, live_database:
         "phone": PHONE,
         "email": "Grower@Farm.Example.org",
         "roles": ["agent", "farmer"],
-        "permissions": ["media:read", "media:write"],
+        "permissions": ["media:read", "media:write", "stock:read", "stock:write"],
         "twoFactorEnabled": False,
     }
     claims = verify_token(answer.data["accessToken"])
