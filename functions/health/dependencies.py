@@ -20,11 +20,13 @@ from health.relay_store import is_late
 type State = Literal["up", "degraded", "down", "off"]
 type Status = Literal["Healthy", "Degraded", "Unhealthy"]
 
-# What one check may begin something within, and what all of them are waited for: twice as long and
-# more, so that of two that share the connection to a database that hangs none is still at it when
-# the next request wants it.
-CHECK_SECONDS = 2
+# What one check may begin something within; a new environment makes its clients meanwhile.
+CHECK_SECONDS = 3
+# What all of them are waited for.
 WAIT_SECONDS = 5
+# So that of the two that share a connection to a database that hangs, none is still at it when the
+# next request wants it.
+DATABASE_SECONDS = 2
 
 
 class HealthSettings(Settings):
@@ -104,12 +106,15 @@ def _ask(group: Sequence[tuple[str, Check]], found: dict[str, Dependency]) -> No
 def _database() -> Finding:
     from sqlalchemy import select
 
-    database().read(lambda connection: connection.scalar(select(1)))
+    with deadline.within(DATABASE_SECONDS):
+        database().read(lambda connection: connection.scalar(select(1)))
     return Finding("up")
 
 
 def _realtime() -> Finding:
-    if database().read(is_late):
+    with deadline.within(DATABASE_SECONDS):
+        late = database().read(is_late)
+    if late:
         return Finding("degraded", "changes wait to be told for over five minutes")
     return Finding("up")
 
