@@ -24,7 +24,6 @@ from uuid import UUID, uuid4
 from rich.console import Console
 from rich.table import Table
 from sqlalchemy import Connection, text
-from tests.support.fcm import run_fcm
 
 from fieldgate import config, deadline, tokens
 from fieldgate.circuit_breaker import CircuitBreaker
@@ -38,6 +37,7 @@ from fieldgate.push.sending import pusher
 from local.postgres import start_postgres
 from push import delivery_store, send_notification
 from push.delivering import deliver
+from tests.support.fcm import run_fcm
 from tests.support.gateway import call, signed_in
 from tests.support.ports import free_port
 
@@ -99,7 +99,8 @@ def _queue(database: Database, admin: UUID, people: int) -> tuple[float, float]:
 
 def _expanded(database: Database, notification_id: UUID) -> int:
     """Write down the next page, as the worker does when it is woken."""
-    if not database.read(lambda connection: delivery_store.unexpanded(connection, 1)):
+    waiting = database.read(lambda connection: delivery_store.find_waiting(connection, 1))
+    if not waiting.unexpanded:
         return 0
     return database.transact(lambda connection: expand(connection, notification_id))
 

@@ -71,8 +71,9 @@ def deliver(
     """
     run = Run(database, pusher, breaker, wake)
     try:
-        _expand(run)
-        while deadline.is_left() and (pusher is None or breaker.lets_through()):
+        may_be_due = _expand(run)
+        # Who is let through has to report back, so nobody asks who has nothing to send.
+        while may_be_due and deadline.is_left() and (pusher is None or breaker.lets_through()):
             taken = database.transact(lambda connection: delivery_store.take(connection, BATCH))
             if len(taken) == BATCH:
                 wake(0)  # There may be more than one can do.
@@ -88,14 +89,15 @@ def deliver(
     return run.done
 
 
-def _expand(run: Run) -> None:
-    """Write down the recipients that whoever notified left to us."""
-    found = run.database.read(
-        lambda connection: delivery_store.unexpanded(connection, NOTIFICATIONS_AT_ONCE)
+def _expand(run: Run) -> bool:
+    """Write down the recipients that were left to us; say whether anybody may be due then."""
+    waiting = run.database.read(
+        lambda connection: delivery_store.find_waiting(connection, NOTIFICATIONS_AT_ONCE)
     )
-    for notification_id in found:
+    for notification_id in waiting.unexpanded:
         while deadline.is_left() and run.database.transact(_page_of(notification_id)):
             pass
+    return waiting.is_due or bool(waiting.unexpanded)
 
 
 def _page_of(notification_id: UUID) -> Callable[[Connection], int]:

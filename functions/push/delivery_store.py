@@ -11,9 +11,9 @@ from datetime import datetime, time, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, select, text
+from sqlalchemy import Connection, exists, func, select, text
 
-from fieldgate.db.tables.push import notifications
+from fieldgate.db.tables.push import notification_recipients, notifications
 from fieldgate.push import AddressKind
 from fieldgate.push.device_ages import STALE_AFTER
 
@@ -117,15 +117,29 @@ class Taken:
     devices: Sequence[Device]
 
 
-def unexpanded(connection: Connection, limit: int) -> list[UUID]:
-    """Return notifications that not all recipients are written down of, the oldest first."""
-    found = connection.scalars(
+@dataclass(frozen=True)
+class Waiting:
+    """What there is to do: of which notifications recipients are left to write down, who is due.
+
+    `unexpanded` has the oldest first.
+    """
+
+    unexpanded: Sequence[UUID]
+    is_due: bool
+
+
+def find_waiting(connection: Connection, limit: int) -> Waiting:
+    """Say what there is to do, of notifications up to `limit`: one round trip."""
+    mine = notification_recipients.c
+    due = exists().where(mine.state == "queued", mine.due_at <= func.now())
+    ids = (
         select(notifications.c.id)
         .where(notifications.c.expanded_at.is_(None))
         .order_by(notifications.c.id)
         .limit(limit)
     )
-    return list(found)
+    row = connection.execute(select(func.array(ids.scalar_subquery()), due)).one()
+    return Waiting(*row)
 
 
 def take(connection: Connection, batch: int) -> list[Taken]:
