@@ -184,6 +184,17 @@ def sqs(environment: pytest.MonkeyPatch) -> "Iterator[LocalSqs]":
         yield server
 
 
+@pytest.fixture
+def push_queue(environment: pytest.MonkeyPatch) -> "Iterator[LocalSqs]":
+    """The queue that wakes whoever pushes."""
+    from tests.support.sqs import run_sqs
+
+    with run_sqs() as server:
+        environment.setenv("AWS_ENDPOINT_URL_SQS", server.endpoint)
+        environment.setenv("PUSH_QUEUE_URL", server.url)
+        yield server
+
+
 def empty_valkey(url: str) -> None:
     """Forget all that the server at `url` knows; everybody's buckets are full."""
     with Valkey.from_url(url) as client:

@@ -1,13 +1,11 @@
 """Every query about notifications as whoever sent them sees them."""
 
-from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import Connection, func, select, true
 
-from fieldgate.db.tables.identity import roles
 from fieldgate.db.tables.push import notification_recipients, notifications
 
 STATES = ("queued", "sent", "suppressed", "failed")
@@ -25,11 +23,6 @@ class Progress:
     created_at: datetime
     is_expanded: bool
     counts: dict[str, int]
-
-
-def known_roles(connection: Connection, names: Collection[str]) -> set[str]:
-    """Return those of `names` that are roles."""
-    return set(connection.scalars(select(roles.c.name).where(roles.c.name.in_(names))))
 
 
 def find_progress(connection: Connection, notification_id: UUID) -> Progress | None:

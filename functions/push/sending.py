@@ -1,22 +1,20 @@
 """Telling users and roles something, on somebody's word."""
 
 import re
-from collections.abc import Sequence
 from typing import Annotated, Self
 from uuid import UUID
 
 from pydantic import AfterValidator, Field, StringConstraints, field_validator, model_validator
 from sqlalchemy import Connection
-from sqlalchemy.exc import IntegrityError
 
-from fieldgate.db.engine import Database, violated_constraint
-from fieldgate.errors import ErrorDetail, Unauthorized, ValidationFailed
+from fieldgate.db.engine import Database
+from fieldgate.db.known_caller import a_known_caller
 from fieldgate.http import ApiModel
 from fieldgate.http.idempotency import IdempotentRequest
 from fieldgate.push import payload
 from fieldgate.push.kinds import GENERAL, Kind
 from fieldgate.push.notifying import NewNotification, notify, wake_pushers
-from push import notification_store
+from fieldgate.roles import check_roles
 
 MOST_USERS = 1_000
 MOST_ROLES = 20
@@ -112,31 +110,15 @@ def send(
         body=wanted.body,
         data=wanted.data,
         user_ids=list(dict.fromkeys(wanted.audience.user_ids)),
-        roles=list(dict.fromkeys(wanted.audience.roles)),
+        roles=wanted.audience.roles,
         created_by=created_by,
     )
 
     def add(connection: Connection) -> Accepted:
-        if new.roles:
-            _check_roles(connection, wanted.audience.roles)
+        check_roles(connection, new.roles, "audience.roles")
         return Accepted(notification_id=notify(connection, new))
 
-    try:
+    with a_known_caller():
         accepted = request.transact(database, add, Accepted, actor=str(created_by))
-    except IntegrityError as error:
-        if not violated_constraint(error).endswith("_created_by_users"):
-            raise
-        raise Unauthorized("This account no longer exists.") from None
     wake_pushers()
     return accepted
-
-
-def _check_roles(connection: Connection, roles: Sequence[str]) -> None:
-    known = notification_store.known_roles(connection, roles)
-    details = [
-        ErrorDetail(f"audience.roles.{place}", "is not a role")
-        for place, role in enumerate(roles)
-        if role not in known
-    ]
-    if details:
-        raise ValidationFailed("The request is not valid.", details=details)

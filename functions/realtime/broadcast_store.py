@@ -3,15 +3,9 @@
 from collections.abc import Collection
 from uuid import UUID
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, insert
 
-from fieldgate.db.tables.identity import roles
 from fieldgate.db.tables.realtime import realtime_broadcasts
-
-
-def known_roles(connection: Connection, names: Collection[str]) -> set[str]:
-    """Return those of `names` that are roles."""
-    return set(connection.scalars(select(roles.c.name).where(roles.c.name.in_(names))))
 
 
 def add(

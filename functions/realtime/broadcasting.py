@@ -1,15 +1,14 @@
 """Announcing a change that no table of ours has: to everybody, or to whom one names."""
 
-from collections.abc import Sequence
 from uuid import UUID
 
 from sqlalchemy import Connection
-from sqlalchemy.exc import IntegrityError
 
-from fieldgate.db.engine import Database, violated_constraint
-from fieldgate.errors import ErrorDetail, Unauthorized, ValidationFailed
+from fieldgate.db.engine import Database
+from fieldgate.db.known_caller import a_known_caller
 from fieldgate.http import ApiModel
 from fieldgate.http.idempotency import IdempotentRequest
+from fieldgate.roles import check_roles
 from realtime import broadcast_store
 from realtime.request_types import Broadcast
 
@@ -32,8 +31,8 @@ def announce(
     """
 
     def add(connection: Connection) -> BroadcastView:
-        if broadcast.audience and broadcast.audience.roles:
-            _check_roles(connection, broadcast.audience.roles)
+        if broadcast.audience:
+            check_roles(connection, broadcast.audience.roles, "audience.roles")
         broadcast_id = broadcast_store.add(
             connection,
             broadcast.entity_type,
@@ -44,20 +43,5 @@ def announce(
         )
         return BroadcastView(broadcast_id=broadcast_id)
 
-    try:
+    with a_known_caller():
         return request.transact(database, add, BroadcastView, actor=str(created_by))
-    except IntegrityError as error:
-        if not violated_constraint(error).endswith("_created_by_users"):
-            raise
-        raise Unauthorized("This account no longer exists.") from None
-
-
-def _check_roles(connection: Connection, roles: Sequence[str]) -> None:
-    known = broadcast_store.known_roles(connection, roles)
-    details = [
-        ErrorDetail(f"audience.roles.{place}", "is not a role")
-        for place, role in enumerate(roles)
-        if role not in known
-    ]
-    if details:
-        raise ValidationFailed("The request is not valid.", details=details)

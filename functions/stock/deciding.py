@@ -5,11 +5,11 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from fieldgate.db.engine import Database
+from fieldgate.db.known_caller import a_known_caller
 from fieldgate.errors import Conflict, FieldgateError, Forbidden, NotFound
 from fieldgate.http.idempotency import IdempotentRequest
 from fieldgate.push.notifying import notify, wake_pushers
 from stock import loss_store, lot_store, wording
-from stock.callers import a_known_caller
 from stock.loss_store import Loss, Verdict
 from stock.reporting import not_enough
 from stock.views import LossView

@@ -6,11 +6,11 @@ from sqlalchemy import Connection
 
 from fieldgate import configuration, request_id
 from fieldgate.db.engine import Database
+from fieldgate.db.known_caller import a_known_caller
 from fieldgate.errors import ErrorDetail, ValidationFailed
 from fieldgate.http import ApiModel
 from fieldgate.http.idempotency import IdempotentRequest
 from stock import lot_store, warehouse_store
-from stock.callers import a_known_caller
 from stock.request_types import Day, Product, Quantity, Unit, Warehouse
 from stock.views import LotView, WarehouseView
 from stock.warehouse_store import UnknownZone

@@ -5,12 +5,12 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from fieldgate.db.engine import Database
+from fieldgate.db.known_caller import a_known_caller
 from fieldgate.errors import BusinessRule, NotFound
 from fieldgate.http import ApiModel
 from fieldgate.http.idempotency import IdempotentRequest
 from fieldgate.push.notifying import notify, wake_pushers
 from stock import loss_store, wording
-from stock.callers import a_known_caller
 from stock.loss_store import NoSuchLot, NotEnough
 from stock.request_types import Quantity, Reason
 from stock.views import LossView

@@ -121,7 +121,7 @@ def test_what_may_be_announced(stream: Stream, admin: UUID, content: dict[str, A
         ({"data": {"secret": 1}}, "data"),
         ({"audience": {}}, "audience"),
         ({"audience": {"roles": [], "userIds": []}}, "audience"),
-        ({"audience": "all"}, "body"),
+        ({"audience": "all"}, "audience"),
         ({"audience": {"groups": ["x"]}}, "audience.groups"),
         ({"audience": {"userIds": ["me"]}}, "audience.userIds.0"),
         (

@@ -1,14 +1,14 @@
 """How the clean-up's queries find their rows, in tables of which nearly all is done with."""
 
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable
 from uuid import UUID
 
 import pytest
-from sqlalchemy import Connection, event, text
+from sqlalchemy import Connection, text
 
 from fieldgate.db.engine import Database
 from tests.support.media import add_user
+from tests.support.plans import plan_of
 from uploads import cleaning_store
 from uploads.cleaning import BATCH
 
@@ -46,44 +46,6 @@ def full(database: Database) -> Database:
     database.transact(lambda connection: connection.execute(text(FILL), parameters))
     database.transact(lambda connection: connection.execute(text("ANALYZE uploads, media")))
     return database
-
-
-class Undone(Exception):
-    """So that the next query finds the same rows."""
-
-
-def plan_of(database: Database, query: Callable[[Connection], object]) -> list[dict[str, Any]]:
-    """Return the nodes of the plans of all that `query` executes."""
-    executed: list[tuple[str, Any]] = []
-
-    def note(_c: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
-        executed.append((statement, parameters))
-
-    def execute(connection: Connection) -> None:
-        event.listen(connection, "before_cursor_execute", note)
-        query(connection)
-        raise Undone
-
-    with pytest.raises(Undone):
-        database.transact(execute)
-
-    def explain(connection: Connection) -> list[dict[str, Any]]:
-        return [
-            node
-            for statement, parameters in executed
-            for [plan] in connection.exec_driver_sql(
-                f"EXPLAIN (FORMAT JSON) {statement}", parameters
-            ).scalars()
-            for node in _flat(plan["Plan"])
-        ]
-
-    return database.read(explain)
-
-
-def _flat(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    yield node
-    for inner in node.get("Plans", []):
-        yield from _flat(inner)
 
 
 QUERIES: dict[str, tuple[Callable[[Connection], object], str]] = {
