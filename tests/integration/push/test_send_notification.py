@@ -15,6 +15,7 @@ from fieldgate.push import notifying, payload
 from fieldgate.push.notifying import DUE, expand
 from push import get_notification, send_notification
 from push.sending import MOST_USERS
+from tests.conftest import run_sql
 from tests.support.database import count_statements
 from tests.support.gateway import Answer, call, signed_in
 from tests.support.log import Log
@@ -246,6 +247,26 @@ def test_an_audience_of_thousands_is_written_down_in_pages(
     board.deliver()
     assert {row["user_id"] for row in board.recipients(notification_id)} == people
     assert look(admin, notification_id).data["counts"]["suppressed"] == 11
+    assert look(admin, notification_id).data["state"] == "done"
+
+
+def test_ten_thousand_people_have_it_in_two_pages(
+    board: Board, admin: UUID, database_url: str
+) -> None:
+    run_sql(
+        database_url,
+        # It looks for each one whether they have had a new version already, which takes its time.
+        "ALTER TABLE user_roles DISABLE TRIGGER bump_permission_version",
+        "INSERT INTO users (name, phone) SELECT 'Grower', '+2557' || lpad(number::text, 8, '0')"
+        " FROM generate_series(1, 10000) AS number",
+        "INSERT INTO user_roles (user_id, role) SELECT id, 'farmer' FROM users"
+        " WHERE name = 'Grower'",
+    )
+    notification_id = UUID(send(admin, audience={"roles": ["farmer"]}).data["notificationId"])
+    found = look(admin, notification_id).data
+    assert (found["counts"]["queued"], found["state"]) == (notifying.PAGE, "queued")
+    board.deliver(off=True)
+    assert board.states(notification_id) == {"suppressed": 10_000}
     assert look(admin, notification_id).data["state"] == "done"
 
 
