@@ -90,7 +90,15 @@ def press_ctrl_c(line: ServerEnd, asked: Message) -> None:
     os.kill(os.getpid(), signal.SIGINT)
 
 
-@pytest.mark.usefixtures("signed_in")
+@pytest.fixture
+def heeding_ctrl_c() -> Iterator[None]:
+    """What a shell starts in the background is deaf to it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("signed_in", "heeding_ctrl_c")
 def test_ctrl_c_ends_it_at_once(hub: Hub, capsys: pytest.CaptureFixture[str]) -> None:
     hub.answers["resume"] = [press_ctrl_c]
 
