@@ -8,10 +8,16 @@ ACTOR = "system:cleanup_pushes"
 # How long an inbox keeps what it was told.
 KEPT_DAYS = 90
 
-# A notification's id says when it was made, so its old recipients are a range of the key.
+# A notification's id (uuid7) begins with when it was made, in milliseconds, so its old recipients
+# are a range of the key. Not `uuidv7(interval)`, which is another value for each row: the whole
+# table would be read.
+_KEPT_SINCE = f"""CAST(rpad(lpad(to_hex(CAST(
+    extract(epoch FROM now() - interval '{KEPT_DAYS} days') * 1000 AS bigint)), 12, '0'), 32, '0')
+    AS uuid)"""
+
 OLD_ROWS = {
     "devices": f"last_seen_at < now() - interval '{PURGED_AFTER.days} days'",
-    "notification_recipients": f"notification_id < uuidv7(interval '-{KEPT_DAYS} days')",
+    "notification_recipients": f"notification_id < {_KEPT_SINCE}",
     "notifications": f"""created_at < now() - interval '{KEPT_DAYS} days' AND NOT EXISTS (
         SELECT FROM notification_recipients WHERE notification_id = notifications.id)""",
 }

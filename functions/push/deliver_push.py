@@ -8,7 +8,7 @@ from fieldgate.db.engine import database
 from fieldgate.observability import traced
 from fieldgate.push.notifying import DUE, wake_pushers
 from fieldgate.push.sending import pusher
-from fieldgate.queues import PoisonMessage, consume
+from fieldgate.queues import RESERVE_SECONDS, PoisonMessage, consume
 from fieldgate.schedules import one_round
 from push.delivering import deliver
 
@@ -16,7 +16,7 @@ from push.delivering import deliver
 @traced
 def handler(event: dict[str, Any], context: Any) -> dict[str, list[dict[str, str]]] | None:
     if "Records" not in event:
-        with one_round(event, context):
+        with one_round(event, context, RESERVE_SECONDS):
             _deliver()
         return None
     return consume(event, context, _on_message)

@@ -10,15 +10,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from uuid import UUID
 
-from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
 
 from fieldgate import cache, deadline, request_id
 from fieldgate.circuit_breaker import CircuitBreaker
 from fieldgate.db.engine import Database
+from fieldgate.errors import Unavailable
 from fieldgate.observability import count, gauge, logger
 from fieldgate.push import Outcome, Pusher, PushMessage, payload
 from fieldgate.push.device_tokens import decrypt_token
-from fieldgate.push.notifying import expand
+from fieldgate.push.notifying import PAGE, expand
 from fieldgate.queues import LONGEST_PAUSE_SECONDS
 from push import delivery_store
 from push.delivery_store import Device, Taken
@@ -27,14 +28,16 @@ from push.judging import ANSWERED, GONE, Judgement, judge, judge_without_pushing
 BATCH = 500
 # For the messages of a batch; what was begun last ends some seconds later.
 SEND_SECONDS = 15
+# To take a batch; with less time left none is begun.
+TAKE_SECONDS = 3
 # To write down what became of them, of the reserve that a consumer keeps.
 RECORD_SECONDS = 6
 NOTIFICATIONS_AT_ONCE = 100
 # Failures that open the circuit, however many messages a batch had.
 MOST_FAILURES = 3
-# How long a message that was taken proves that our project is the right one.
+# How long a message that was taken proves that our project is one that phones have.
 PROOF_SECONDS = 86_400
-PROOF_KEY = "push:taken"
+PROOF_KEY = "push:taken:{sender}"
 ACTOR = "system:deliver_push"
 
 type Wake = Callable[[int], None]
@@ -71,9 +74,18 @@ def deliver(
     """
     run = Run(database, pusher, breaker, wake)
     try:
-        may_be_due = _expand(run)
+        waiting = database.read(
+            lambda connection: delivery_store.find_waiting(connection, NOTIFICATIONS_AT_ONCE)
+        )
+        may_be_due = waiting.is_due
+        for notification_id in waiting.unexpanded:
+            may_be_due |= _expand(run, notification_id)
         # Who is let through has to report back, so nobody asks who has nothing to send.
-        while may_be_due and deadline.is_left() and (pusher is None or breaker.lets_through()):
+        while (
+            may_be_due
+            and deadline.is_left(TAKE_SECONDS)
+            and (pusher is None or breaker.lets_through())
+        ):
             taken = database.transact(lambda connection: delivery_store.take(connection, BATCH))
             if len(taken) == BATCH:
                 wake(0)  # There may be more than one can do.
@@ -89,19 +101,24 @@ def deliver(
     return run.done
 
 
-def _expand(run: Run) -> bool:
-    """Write down the recipients that were left to us; say whether anybody may be due then."""
-    waiting = run.database.read(
-        lambda connection: delivery_store.find_waiting(connection, NOTIFICATIONS_AT_ONCE)
-    )
-    for notification_id in waiting.unexpanded:
-        while deadline.is_left() and run.database.transact(_page_of(notification_id)):
-            pass
-    return waiting.is_due or bool(waiting.unexpanded)
+def _expand(run: Run, notification_id: UUID) -> bool:
+    """Write down a page of recipients that was left to us; say whether there were any.
 
-
-def _page_of(notification_id: UUID) -> Callable[[Connection], int]:
-    return lambda connection: expand(connection, notification_id)
+    After a full page another worker is woken: a large audience holds up nobody else's pushes, nor
+    does one that can't be written down.
+    """
+    if not deadline.is_left(TAKE_SECONDS):
+        return False
+    try:
+        written = run.database.transact(lambda connection: expand(connection, notification_id))
+    except (Unavailable, DBAPIError):
+        about = {"notification_id": str(notification_id)}
+        logger().exception("recipients not written down", extra=about)
+        run.add("not_written_down")
+        return False
+    if written == PAGE:
+        run.wake(0)
+    return written > 0
 
 
 def _push(run: Run, taken: Sequence[Taken]) -> None:
@@ -163,25 +180,29 @@ def _send(run: Run, addressed: Sequence[Addressed]) -> list[Outcome]:
     if not messages:
         return [Outcome("unregistered", "unreadable") for _ in addressed]
     assert run.pusher is not None
+    if not deadline.is_left():
+        return [Outcome("not_tried", "no_time") for _ in addressed]
     seconds = min(SEND_SECONDS, deadline.seconds_left())
-    answered = iter(_read_mismatches(run.pusher.send_each(messages, seconds)))
+    outcomes = run.pusher.send_each(messages, seconds)
+    answered = iter(_read_mismatches(outcomes, run.pusher.sender))
     return [
         next(answered) if message else Outcome("unregistered", "unreadable")
         for _, _, message in addressed
     ]
 
 
-def _read_mismatches(outcomes: list[Outcome]) -> list[Outcome]:
+def _read_mismatches(outcomes: list[Outcome], sender: str) -> list[Outcome]:
     """Tell tokens of another project from credentials of another.
 
     A project that takes messages, now or within the last day, is the right one. Where it took none,
     nobody's phone is to be forgotten for what may be our mistake.
     """
+    proof = PROOF_KEY.format(sender=sender)
     if any(outcome.verdict == "sent" for outcome in outcomes):
-        cache.set_many({PROOF_KEY: "yes"}, PROOF_SECONDS)
+        cache.set_many({proof: "yes"}, PROOF_SECONDS)
         return outcomes
     mismatch = "sender_mismatch"
-    if not any(outcome.verdict == mismatch for outcome in outcomes) or cache.get_many([PROOF_KEY]):
+    if not any(outcome.verdict == mismatch for outcome in outcomes) or cache.get_many([proof]):
         return outcomes
     return [
         replace(outcome, verdict="misconfigured", reason=mismatch)
@@ -195,7 +216,8 @@ def _note(run: Run, judgements: Sequence[Judgement], outcomes: Sequence[Outcome]
     """Tell the circuit, whoever has to act, and the worker that is to try again."""
     for judgement in judgements:
         run.add(judgement.state)
-    if any(outcome.verdict in ANSWERED for outcome in outcomes):
+    # What Apple says of our key is an answer, too, and nothing that keeps Android from anything.
+    if any(one.verdict in ANSWERED or one.reason == "third_party_auth" for one in outcomes):
         run.breaker.succeeded()
     else:
         tried = sum(outcome.verdict != "not_tried" for outcome in outcomes)

@@ -64,13 +64,10 @@ class Judgement:
 
 def judge_without_pushing(taken: Taken, *, is_on: bool) -> Judgement | None:
     """Judge a recipient whom nothing is to be sent to, now or at all; None is for the others."""
-    if taken.is_muted or taken.is_read:
-        return Judgement(taken, "suppressed", reason="muted" if taken.is_muted else "read")
-    if not is_on:
-        return Judgement(taken, "suppressed", reason="push_off")
-    if not taken.devices:
-        state: State = "sent" if taken.sent else "suppressed"
-        return Judgement(taken, state, reason=None if taken.sent else "no_device")
+    reason = _why_not(taken, is_on=is_on)
+    if reason:
+        # One of several phones may have it from an earlier try.
+        return Judgement(taken, "sent") if taken.sent else Judgement(taken, "suppressed", reason)
     if taken.quiet_from and taken.quiet_to and taken.time_zone:
         until = quiet_until(taken.now, taken.quiet_from, taken.quiet_to, taken.time_zone)
         if until:
@@ -102,6 +99,16 @@ def judge(taken: Taken, outcomes: Sequence[tuple[Device, Outcome]]) -> Judgement
         return Judgement(taken, "sent", done=done, newly_sent=newly_sent)
     reason = "too_late" if left else outcomes[0][1].verdict
     return Judgement(taken, "failed", reason=reason, done=done)
+
+
+def _why_not(taken: Taken, *, is_on: bool) -> str:
+    if taken.is_muted:
+        return "muted"
+    if taken.is_read:
+        return "read"
+    if not is_on:
+        return "push_off"
+    return "" if taken.devices else "no_device"
 
 
 def _pause(attempts: int, tried: Iterable[Outcome]) -> float:

@@ -18,7 +18,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, list[dict[str, str
     ask = partial(ask_for, queue_url=fan_out_queue_url())
     if "Records" not in event:
         with one_round(event, context):
-            renew_missed(lambda tables: database().read(partial(marks, tables=tables)))
             relay(database(), ask)
+            renew_missed(lambda tables: database().read(partial(marks, tables=tables)))
         return None
     return consume(event, context, once_a_batch(lambda: relay(database(), ask)))

@@ -85,8 +85,8 @@ def _loss(change: Change) -> Iterator[NewEvent]:
 
 
 def _notification(change: Change) -> Iterator[NewEvent]:
-    """Only that it is there: an inbox that forgets is no news."""
-    if change.action == "insert":
+    """Only that it is there, again when the last have it: an inbox that forgets is no news."""
+    if change.action != "delete":
         row = change.after
         told = [*map(audiences.user, row["user_ids"]), *map(audiences.role, row["roles"])]
         if row["permission"]:

@@ -37,6 +37,8 @@ FORGET_DEVICES = """
 
 
 def upgrade() -> None:
+    op.drop_index("ix_user_roles_role", "user_roles")
+    op.create_index("ix_user_roles_role", "user_roles", ["role", "user_id"])
     _create_devices()
     _create_notifications()
     _create_recipients()
@@ -53,6 +55,8 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.execute("DELETE FROM permissions WHERE name = 'notifications:send'")
+    op.drop_index("ix_user_roles_role", "user_roles")
+    op.create_index("ix_user_roles_role", "user_roles", ["role"])
     op.execute("DROP TRIGGER forget_devices ON sessions")
     op.execute("DROP FUNCTION forget_devices()")
     for table in (
@@ -192,6 +196,15 @@ def _record_changes() -> None:
         "record_change",
         "AFTER INSERT OR DELETE",
         "ROW",
+        "record_change('id', 'title,body,data')",
+    )
+    # Where the first page was not all of them: now everybody has it in their inbox.
+    written = "OLD.expanded_at IS NULL AND NEW.expanded_at IS NOT NULL"
+    _trigger(
+        "notifications",
+        "record_expanded",
+        "AFTER UPDATE",
+        f"ROW WHEN ({written} AND OLD.expanded_to IS NOT NULL)",
         "record_change('id', 'title,body,data')",
     )
     _trigger(

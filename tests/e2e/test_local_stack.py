@@ -56,7 +56,8 @@ def test_its_routes_say_what_runs(stack: Stack) -> None:
     assert migrate["maxMemoryMb"] > 10
     queues = httpx.get(f"{stack.url}/_local/queues").json()
     assert {row["name"] for row in queues} == {
-        *("AssemblyQueue", "MediaUploadedQueue", "SmsQueue", "RelayQueue", "FanOutQueue")
+        *("AssemblyQueue", "MediaUploadedQueue", "SmsQueue", "RelayQueue", "FanOutQueue"),
+        "PushQueue",
     }
     assert all(row.keys() == {"name", "visible", "inFlight", "deadLetters"} for row in queues)
     answer = httpx.post(f"{stack.url}/_local/schedules/Nightly")

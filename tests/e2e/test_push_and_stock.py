@@ -10,7 +10,8 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.e2e.conftest import Stack, wait_for
+from tests import photos
+from tests.e2e.conftest import Stack, finished, presign, send, wait_for
 
 
 @dataclass
@@ -212,16 +213,29 @@ def test_what_the_provider_does_not_take_now_comes_later(
 def test_a_setting_is_in_force_for_the_next_photo(
     handsets: tuple[Handset, Handset, Handset],
 ) -> None:
-    _, manager, admin = handsets
+    agent, manager, admin = handsets
     path = "/api/v1/config/IMAGE_MAX_WIDTH"
     assert manager.client.put(path, json={"value": 400}).status_code == 403
     assert admin.client.put(path, json={"value": "wide"}).status_code == 400
-    answer = admin.client.put(path, json={"value": 400})
+    answer = admin.client.put(path, json={"value": 100})
     assert answer.status_code == 200, answer.text
-    assert admin.client.post(f"{path}/rollback", json={}).status_code in {200, 409}
-    history = admin.client.get(f"{path}/history")
-    assert history.status_code == 200
-    assert history.json()["data"][0]["actor"]
+    photo = photos.camera_jpeg(640, 480)
+
+    def width() -> int:
+        upload = presign(agent.client, photo)
+        assert send(upload, photo).status_code == 200
+        return int(finished(agent.client, upload["mediaId"])["variants"]["web"]["width"])
+
+    try:
+        # An environment that has read it before looks again after a quarter of a minute.
+        wait_for(lambda: width() <= 100, 60, every=2)
+    finally:
+        back = admin.client.post(f"{path}/rollback", json={"version": 0})
+    assert back.status_code == 200
+    assert back.json()["data"]["active"] is False
+    history = admin.client.get(f"{path}/history").json()["data"]
+    assert [one["active"] for one in history[:2]] == [False, True]
+    assert history[0]["actor"]
 
 
 def test_an_admin_sees_how_each_dependency_does(

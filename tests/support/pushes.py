@@ -45,6 +45,7 @@ class ScriptedPusher:
     say: Say = lambda _: SENT
     messages: list[PushMessage] = field(default_factory=list)
     provider: str = "scripted"
+    sender: str = "a-project"
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def send_each(self, messages: Sequence[PushMessage], seconds: float) -> list[Outcome]:

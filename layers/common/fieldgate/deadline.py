@@ -40,6 +40,6 @@ def seconds_left() -> float:
     return seconds
 
 
-def is_left() -> bool:
-    """Say whether there is time to begin something else."""
-    return _ends.get() > time.monotonic()
+def is_left(seconds: float = 0) -> bool:
+    """Say whether there is time to begin something else, that takes so long."""
+    return _ends.get() > time.monotonic() + seconds

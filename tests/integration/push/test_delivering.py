@@ -1,23 +1,29 @@
 """From what is due to what phones get, and what is noted of it."""
 
 from datetime import timedelta
+from functools import partial
 from uuid import UUID, uuid4
 
 import pytest
 from sqlalchemy import func
 
+from fieldgate.db.old_rows import _DELETE, _delete_batch
 from fieldgate.db.tables.push import (
     devices,
     notification_preferences,
     notification_recipients,
+    notifications,
 )
 from fieldgate.errors import Unavailable
 from fieldgate.push import Outcome
 from fieldgate.push.device_ages import STALE_AFTER
+from fieldgate.push.notifying import NewNotification, notify
+from push.cleaning import OLD_ROWS
 from push.judging import GIVE_UP_AFTER
 from tests.conftest import run_sql
 from tests.support.database import count_statements
 from tests.support.log import Log
+from tests.support.plans import plan_of, read_whole
 from tests.support.pushes import SENT, Board, saying
 
 PASSING = Outcome("passing", "unavailable")
@@ -196,7 +202,7 @@ def test_a_token_of_another_project_is_disabled_where_ours_is_right(board: Board
 
 
 def test_where_every_token_is_of_another_project_it_is_ours_that_is_wrong(
-    board: Board, log: Log
+    board: Board, log: Log, capsys: pytest.CaptureFixture[str]
 ) -> None:
     board.pusher.say = lambda _: Outcome("sender_mismatch", "sender_mismatch")
     people = [board.add_person("agent") for _ in range(4)]
@@ -205,7 +211,7 @@ def test_where_every_token_is_of_another_project_it_is_ours_that_is_wrong(
     assert board.states(notification_id) == {"queued": 4}
     assert all(board.devices_of(one)[0]["disabled_at"] is None for one in people)
     assert log.said("pushes need somebody to act")[0]["reasons"] == ["sender_mismatch"]
-    assert '"PushAlarm"' in log.text or log.said("pushes need somebody to act")
+    assert '"PushAlarm":[1.0]' in capsys.readouterr().out
 
 
 def test_what_failed_for_now_comes_back_after_its_pause_and_only_that(board: Board) -> None:
@@ -357,3 +363,79 @@ def test_whoever_is_left_out_is_not_told(board: Board) -> None:
     notification_id = board.tell(permission="stock:approve", except_user_id=people[0])
     told: set[UUID] = {row["user_id"] for row in board.recipients(notification_id)}
     assert told == set(people[1:])
+
+
+def test_a_project_that_takes_messages_is_no_proof_for_another(board: Board) -> None:
+    """A deployment with another project's key must not cost everybody their phone."""
+    people = [board.add_person("agent") for _ in range(3)]
+    board.tell()
+    board.deliver()
+    board.pusher.sender = "another-project"
+    board.pusher.say = lambda _: Outcome("sender_mismatch", "sender_mismatch")
+    notification_id = board.tell()
+    board.deliver()
+    assert board.states(notification_id) == {"queued": 3}
+    assert all(board.devices_of(one)[0]["disabled_at"] is None for one in people)
+
+
+def test_what_apple_says_of_our_key_keeps_nobody_else_from_their_pushes(board: Board) -> None:
+    board.pusher.say = saying(ios=Outcome("misconfigured", "third_party_auth"))
+    for _ in range(4):
+        board.add_person("agent", token="ios")
+    board.tell()
+    board.deliver()
+    assert board.breaker.lets_through()
+
+
+def test_a_notification_that_cannot_be_written_down_holds_up_no_other(
+    board: Board, monkeypatch: pytest.MonkeyPatch, log: Log
+) -> None:
+    board.add_person("agent")
+    notification_id = board.tell()
+    board.change(notifications, notifications.c.id == board.tell(), expanded_at=None)
+
+    def fail(*_: object) -> int:
+        raise Unavailable("Too slow.")
+
+    monkeypatch.setattr("push.delivering.expand", fail)
+    assert board.deliver()["not_written_down"] == 1
+    assert board.states(notification_id) == {"sent": 1}
+    assert log.said("recipients not written down")
+
+
+def test_time_that_is_over_once_a_batch_is_taken_costs_nobody_a_try(
+    board: Board, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    agent = board.add_person("agent")
+    notification_id = board.tell()
+    monkeypatch.setattr("push.delivering.deadline.is_left", lambda seconds=0: seconds > 0)
+    board.deliver()
+    row = board.recipient(notification_id, agent)
+    assert (row["state"], row["attempts"]) == ("queued", 0)
+    assert board.pusher.messages == []
+
+
+def test_neither_telling_nor_cleaning_reads_a_whole_table(board: Board, database_url: str) -> None:
+    run_sql(
+        database_url,
+        "ALTER TABLE user_roles DISABLE TRIGGER bump_permission_version",
+        "INSERT INTO users (name, phone) SELECT 'Grower', '+2557' || lpad(number::text, 8, '0')"
+        " FROM generate_series(1, 20000) AS number",
+        "INSERT INTO user_roles (user_id, role) SELECT id, 'farmer' FROM users",
+        "INSERT INTO notifications (kind, title, body, collapse_key)"
+        " VALUES ('general', '', '', '')",
+        "INSERT INTO notification_recipients (notification_id, user_id)"
+        " SELECT notifications.id, users.id FROM notifications, users",
+        "ANALYZE users, user_roles, notification_recipients",
+    )
+    manager = board.add_person("warehouse_manager", devices=0)
+    new = NewNotification("general", "T", "B", user_ids=[manager], permission="stock:approve")
+    clean = partial(
+        _delete_batch,
+        statement=_DELETE.format(
+            table="notification_recipients", old=OLD_ROWS["notification_recipients"]
+        ),
+    )
+    for query in (lambda connection: notify(connection, new), clean):
+        read = read_whole(plan_of(board.database, query))
+        assert not read & {"users", "user_roles", "notification_recipients"}, read

@@ -83,6 +83,13 @@ def test_the_queues_sample_is_a_word_that_pushers_know(board: Board) -> None:
     }
 
 
+def test_the_schedules_sample_pushes_what_nobody_woke_it_for(board: Board) -> None:
+    board.add_person("agent")
+    notification_id = board.tell()
+    assert deliver_push.handler(sample("schedules/deliver_push"), LambdaContext(90_000)) is None
+    assert board.states(notification_id) == {"suppressed": 1}
+
+
 def test_the_schedules_sample_makes_a_round(board: Board) -> None:
     done = cleanup_pushes.handler(sample("cleanup_pushes"), LambdaContext(60_000))
     assert done == {"devices": 0, "notification_recipients": 0, "notifications": 0}

@@ -240,11 +240,15 @@ def test_an_audience_of_thousands_is_written_down_in_pages(
     board: Board, admin: UUID, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(notifying.expand, "__defaults__", (4,))
+    monkeypatch.setattr("push.delivering.PAGE", 4)
     people = {board.add_person("agent", devices=0) for _ in range(11)}
     notification_id = UUID(send(admin).data["notificationId"])
     assert len(board.recipients(notification_id)) == 4
     assert look(admin, notification_id).data["state"] == "queued"
-    board.deliver()
+    for pages in (8, 11):
+        assert board.wakes.count(0) == (pages == 11)  # by each full page
+        board.deliver()
+        assert len(board.recipients(notification_id)) == pages
     assert {row["user_id"] for row in board.recipients(notification_id)} == people
     assert look(admin, notification_id).data["counts"]["suppressed"] == 11
     assert look(admin, notification_id).data["state"] == "done"
@@ -267,6 +271,7 @@ def test_ten_thousand_people_have_it_in_two_pages(
     assert (found["counts"]["queued"], found["state"]) == (notifying.PAGE, "queued")
     board.deliver(off=True)
     assert board.states(notification_id) == {"suppressed": 10_000}
+    board.deliver(off=True)  # and finds that these were all
     assert look(admin, notification_id).data["state"] == "done"
 
 

@@ -19,7 +19,7 @@ from tests.support.sqs import LocalSqs
 from tests.support.stream import Stream, new_event
 
 EVENTS = Path(__file__).parents[3] / "events"
-SCHEDULED = {"id": "0b9a1f7e-6f0e-4d55-9d10-6a3a1b1c7e01", "detail-type": "Scheduled Event"}
+SCHEDULED: dict[str, Any] = json.loads((EVENTS / "schedules/relay_changes.json").read_text())
 SAMPLE_ADMIN = "01989f3c-7a5e-7b7e-8a34-52b1c0a9d002"
 CONTEXT = LambdaContext(60_000)
 

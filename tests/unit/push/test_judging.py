@@ -99,6 +99,8 @@ def test_what_there_was_no_time_for_is_no_try() -> None:
         ({"is_read": True}, "suppressed", "read"),
         ({"devices": []}, "suppressed", "no_device"),
         ({"devices": [], "sent": 1}, "sent", None),
+        ({"is_read": True, "sent": 1}, "sent", None),
+        ({"is_muted": True, "sent": 1}, "sent", None),
     ],
 )
 def test_some_need_no_push(values: dict[str, Any], state: str, reason: str | None) -> None:

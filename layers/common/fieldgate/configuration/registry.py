@@ -183,7 +183,7 @@ _SETTINGS = (
         "text",
         "Africa/Nairobi",
         _STOCK,
-        "The time zone of warehouses for which none was set",
+        "The time zone of warehouses made from now on",
         check=_time_zone_fault,
     ),
 )

@@ -60,9 +60,13 @@ class PushMessage:
 
 
 class Pusher(Protocol):
-    """Who messages are handed to; `provider` is its stable name."""
+    """Who messages are handed to; `provider` is its stable name.
+
+    `sender` is as whom: a project's id, known once something was handed over.
+    """
 
     provider: str
+    sender: str
 
     def send_each(self, messages: Sequence[PushMessage], seconds: float) -> list[Outcome]:
         """Hand over messages, each once; begin none after `seconds`, nor raise.

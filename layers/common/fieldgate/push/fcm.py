@@ -64,6 +64,7 @@ class FcmPusher:
         self._threads = threads
         self._firebase: _Firebase | None = None
         self._last_used = 0.0
+        self.sender = project_id
 
     def send_each(self, messages: Sequence[PushMessage], seconds: float) -> list[Outcome]:
         """Hand over messages, as `Pusher` says; it is over a time-out after `seconds` at most."""
@@ -97,6 +98,7 @@ class FcmPusher:
                 self._firebase = _Firebase(
                     credentials, self._project_id, self._url, self._waits, self._threads
                 )
+                self.sender = str(self._firebase.app.project_id)
             except Unavailable:
                 return Outcome("passing", "credentials_not_read")
             except Exception:  # noqa: BLE001 whatever a key's reader raises

@@ -37,24 +37,33 @@ _ADD = """
     FROM (SELECT uuidv7() AS id) AS new
     RETURNING id"""
 
-# The next page of people, by id, and how far that is. Whoever comes second waits for the first,
-# and goes on from there.
+# The next page of people, by id, and how far that is; each kind of audience by its own index.
+# Somebody else who does the same is left to it. One more than a page of each role, as one may be
+# left out.
 _EXPAND = """
     WITH notification AS (
-        SELECT * FROM notifications WHERE id = :id AND expanded_at IS NULL FOR UPDATE
+        SELECT *, coalesce(expanded_to, '00000000-0000-0000-0000-000000000000') AS after
+        FROM notifications WHERE id = :id AND expanded_at IS NULL FOR UPDATE SKIP LOCKED
+    ),
+    told_roles AS (
+        SELECT unnest(roles) AS role FROM notification
+        UNION
+        SELECT role FROM role_permissions, notification
+        WHERE role_permissions.permission = notification.permission
     ),
     page AS (
-        SELECT users.id FROM users, notification
-        WHERE status = 'active'
-            AND (expanded_to IS NULL OR users.id > expanded_to)
-            AND users.id IS DISTINCT FROM except_user_id
-            AND (users.id = ANY (user_ids)
-                OR EXISTS (SELECT FROM user_roles
-                    WHERE user_id = users.id AND role = ANY (roles))
-                OR EXISTS (SELECT FROM user_roles JOIN role_permissions USING (role)
-                    WHERE user_id = users.id
-                        AND role_permissions.permission = notification.permission))
-        ORDER BY users.id LIMIT :page
+        SELECT id FROM (
+            SELECT users.id FROM notification, users
+            WHERE users.id = ANY (user_ids) AND users.id > after AND status = 'active'
+            UNION
+            SELECT of_role.id FROM notification, told_roles, LATERAL (
+                SELECT users.id FROM user_roles JOIN users ON users.id = user_id
+                WHERE user_roles.role = told_roles.role AND user_id > after
+                    AND status = 'active'
+                ORDER BY user_id LIMIT CAST(:page AS integer) + 1) AS of_role
+        ) AS told
+        WHERE id IS DISTINCT FROM (SELECT except_user_id FROM notification)
+        ORDER BY id LIMIT :page
     ),
     added AS (
         INSERT INTO notification_recipients (notification_id, user_id)

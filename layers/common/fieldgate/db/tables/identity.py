@@ -71,7 +71,7 @@ user_roles = Table(
     "user_roles",
     METADATA,
     Column("user_id", Uuid, ForeignKey("users.id", ondelete="CASCADE"), primary_key=True),
-    Column(
-        "role", Text, ForeignKey("roles.name", ondelete="CASCADE"), primary_key=True, index=True
-    ),
+    Column("role", Text, ForeignKey("roles.name", ondelete="CASCADE"), primary_key=True),
 )
+# Who has a role, a page at a time.
+Index("ix_user_roles_role", user_roles.c.role, user_roles.c.user_id)
