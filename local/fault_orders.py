@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal, Self, get_args
 
-from pydantic import BaseModel, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from fieldgate.sms.africas_talking import FAILURES
@@ -21,6 +21,9 @@ class FaultOrder(BaseModel):
     the error that FCM refuses messages with; `retryAfter` are the seconds that FCM then asks to be
     left alone for. `token` has FCM be broken for that app alone.
     """
+
+    # A misspelt `token` would break FCM for all.
+    model_config = ConfigDict(extra="forbid")
 
     target: Literal["cache", "s3", "sms", "fcm", "database"]
     mode: FaultMode

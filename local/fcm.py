@@ -211,7 +211,9 @@ def _malformed(message: dict[str, Any]) -> str | None:
         return "Invalid value at 'message.apns.headers'"
     if len(str(headers.get("apns-collapse-id", "")).encode()) > MAX_COLLAPSE_ID_BYTES:
         return "Invalid APNS header apns-collapse-id"
-    text = json.dumps([message.get("notification", {}), data], ensure_ascii=False)
+    text = json.dumps(
+        [message.get("notification", {}), data], ensure_ascii=False, separators=(",", ":")
+    )
     return "Message is too big" if len(text.encode()) > MAX_PAYLOAD_BYTES else None
 
 

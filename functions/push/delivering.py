@@ -13,7 +13,7 @@ from uuid import UUID
 from sqlalchemy.exc import DBAPIError
 
 from fieldgate import cache, deadline, request_id
-from fieldgate.circuit_breaker import CircuitBreaker
+from fieldgate.circuit_breaker import OPEN_SECONDS, CircuitBreaker
 from fieldgate.db.engine import Database
 from fieldgate.errors import Unavailable
 from fieldgate.observability import count, gauge, logger
@@ -220,9 +220,12 @@ def _note(run: Run, judgements: Sequence[Judgement], outcomes: Sequence[Outcome]
     if any(one.verdict in ANSWERED or one.reason == "third_party_auth" for one in outcomes):
         run.breaker.succeeded()
     else:
-        tried = sum(outcome.verdict != "not_tried" for outcome in outcomes)
+        # By people: what is wrong with one person's phones is no reason to leave all alone.
+        tried = sum(bool(judgement.pause) and judgement.counts for judgement in judgements)
         for _ in range(min(MOST_FAILURES, tried)):
             run.breaker.failed()
+        if tried:
+            run.wake(OPEN_SECONDS + 1)  # When the circuit, should it be open now, may be tried.
     wrong = {outcome.reason for outcome in outcomes if outcome.verdict == "misconfigured"}
     if wrong:
         logger().error("pushes need somebody to act", extra={"reasons": sorted(wrong)})

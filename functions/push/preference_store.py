@@ -6,10 +6,10 @@ from datetime import time
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
-from fieldgate.db.tables.push import notification_preferences
+from fieldgate.db.tables.push import notification_preferences, notification_recipients
 
 
 @dataclass(frozen=True)
@@ -38,4 +38,11 @@ def replace(connection: Connection, user_id: UUID, stored: Stored) -> None:
         insert(notification_preferences)
         .values(user_id=user_id, **values)
         .on_conflict_do_update(index_elements=["user_id"], set_=values)
+    )
+    # What the quiet hours before held back is looked at anew.
+    mine = notification_recipients.c
+    connection.execute(
+        update(notification_recipients)
+        .where(mine.user_id == user_id, mine.state == "queued", mine.reason == "quiet_hours")
+        .values(due_at=func.now())
     )

@@ -31,6 +31,8 @@ def _line(text: str) -> str:
 def _name(name: str) -> str:
     if _NOT_IN_ADDRESSES & set(name) or name in {".", ".."}:
         raise ValueError("must not have any of / \\ and %")
+    if "\N{REPLACEMENT CHARACTER}" in name:
+        raise ValueError("is no UTF-8")
     return name
 
 

@@ -7,6 +7,7 @@ from uuid import UUID, uuid4
 import pytest
 from sqlalchemy import func
 
+from fieldgate.circuit_breaker import OPEN_SECONDS
 from fieldgate.db.old_rows import _DELETE, _delete_batch
 from fieldgate.db.tables.push import (
     devices,
@@ -20,6 +21,7 @@ from fieldgate.push.device_ages import STALE_AFTER
 from fieldgate.push.notifying import NewNotification, notify
 from push.cleaning import OLD_ROWS
 from push.judging import GIVE_UP_AFTER
+from push.preference_store import Stored, replace
 from tests.conftest import run_sql
 from tests.support.database import count_statements
 from tests.support.log import Log
@@ -118,6 +120,29 @@ def test_quiet_hours_hold_it_back_until_they_are_over(board: Board, database_url
     board.change(mine, mine.c.user_id == agent, quiet_from=None, quiet_to=None, time_zone=None)
     board.make_due()
     assert board.deliver() == {"sent": 2}
+
+
+def test_quiet_hours_that_are_taken_away_hold_nothing_back(board: Board, database_url: str) -> None:
+    agent = board.add_person("agent")
+    ((begin, end),) = run_sql(
+        database_url,
+        "SELECT (now() AT TIME ZONE 'UTC' - interval '1 hour')::time,"
+        " (now() AT TIME ZONE 'UTC' + interval '1 hour')::time",
+    )
+    board.prefer(agent, quiet_from=begin, quiet_to=end, time_zone="UTC")
+    board.tell()
+    assert board.deliver() == {"queued": 1}
+    board.database.transact(lambda connection: replace(connection, agent, Stored()))
+    assert board.deliver() == {"sent": 2}
+
+
+def test_one_persons_phones_are_one_failure(board: Board) -> None:
+    board.pusher.say = lambda _: PASSING
+    board.add_person("agent", devices=5)
+    board.tell()
+    board.deliver()
+    assert board.breaker.lets_through()
+    assert OPEN_SECONDS + 1 in board.wakes
 
 
 def test_what_was_read_meanwhile_is_not_pushed(board: Board) -> None:
