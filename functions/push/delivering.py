@@ -23,7 +23,7 @@ from fieldgate.push.notifying import PAGE, expand
 from fieldgate.queues import LONGEST_PAUSE_SECONDS
 from push import delivery_store
 from push.delivery_store import Device, Taken
-from push.judging import ANSWERED, GONE, Judgement, judge, judge_without_pushing
+from push.judging import GONE, Judgement, judge, judge_without_pushing, shows_that_it_works
 
 BATCH = 500
 # For the messages of a batch; what was begun last ends some seconds later.
@@ -216,8 +216,7 @@ def _note(run: Run, judgements: Sequence[Judgement], outcomes: Sequence[Outcome]
     """Tell the circuit, whoever has to act, and the worker that is to try again."""
     for judgement in judgements:
         run.add(judgement.state)
-    # What Apple says of our key is an answer, too, and nothing that keeps Android from anything.
-    if any(one.verdict in ANSWERED or one.reason == "third_party_auth" for one in outcomes):
+    if any(map(shows_that_it_works, outcomes)):
         run.breaker.succeeded()
     else:
         # By people: what is wrong with one person's phones is no reason to leave all alone.

@@ -23,7 +23,9 @@ GONE: dict[Verdict, str] = {
 # Verdicts after which the same device is tried again.
 AGAIN: frozenset[Verdict] = frozenset({"passing", "misconfigured", "not_tried"})
 # Verdicts that show that the provider works, and takes us for whom we are.
-ANSWERED: frozenset[Verdict] = frozenset({"sent", "unregistered", "sender_mismatch", "bad_message"})
+_ANSWERED: frozenset[Verdict] = frozenset(
+    {"sent", "unregistered", "sender_mismatch", "bad_message"}
+)
 # How much longer a pause may be, so that what failed together does not come back together.
 JITTER = 0.25
 # After a batch that there was no time for.
@@ -60,6 +62,14 @@ class Judgement:
             "due_at": self.due_at,
             "pause": self.pause,
         }
+
+
+def shows_that_it_works(outcome: Outcome) -> bool:
+    """Say whether the provider is there and takes us for whom we are, whatever it said.
+
+    So is what it tells of Apple, who refuses our key: that keeps nobody on Android from anything.
+    """
+    return outcome.verdict in _ANSWERED or outcome.reason == "third_party_auth"
 
 
 def judge_without_pushing(taken: Taken, *, is_on: bool) -> Judgement | None:

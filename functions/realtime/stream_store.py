@@ -7,34 +7,29 @@ from datetime import UTC
 from uuid import UUID
 
 from sqlalchemy import (
-    ColumnElement,
     Connection,
     RowMapping,
-    Select,
     and_,
     any_,
     bindparam,
     case,
-    column,
-    exists,
     func,
     select,
     text,
     true,
-    union,
     update,
 )
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.types import BigInteger, Text, Uuid
 
 from fieldgate.db.tables.change_log import change_log, outbox
-from fieldgate.db.tables.identity import role_permissions, user_roles
 from fieldgate.db.tables.realtime import (
     realtime_connections,
     realtime_events,
     realtime_stream,
 )
-from realtime.audiences import EVERYBODY, Viewer
+from realtime.audience_store import concerned
+from realtime.audiences import Viewer
 from realtime.events import NewEvent, Position, Replay, StreamEvent, Stretch
 from realtime.visibility import TOLD, Change
 
@@ -157,7 +152,7 @@ def want(connection: Connection, told: Collection[str], before: int, head: int) 
     mine = realtime_connections
     due = (
         select(mine.c.id)
-        .where(mine.c.ready_at.is_not(None), _concerned(told))
+        .where(mine.c.ready_at.is_not(None), concerned(told))
         # In one order, so that two who lock many never wait for each other.
         .order_by(mine.c.id)
         .with_for_update(key_share=True)
@@ -182,58 +177,6 @@ def connections_of(connection: Connection, session_ids: Collection[str]) -> list
     mine = realtime_connections
     ids = bindparam("sessions", [UUID(session_id) for session_id in session_ids], ARRAY(Uuid))
     return list(connection.scalars(select(mine.c.id).where(mine.c.session_id == any_(ids))))
-
-
-def _concerned(told: Collection[str]) -> ColumnElement[bool]:
-    """Say that a connection may be of one of the audiences.
-
-    Users, roles and permissions are found by their indexes. Channels are looked for in each
-    connection that has some, hashed: comparing lists (&&) would take the product of all names,
-    minutes in all.
-    """
-    if EVERYBODY in told:
-        return true()
-    mine = realtime_connections
-    users, roles, permissions, channels = (
-        [name for kind, _, name in (item.partition(":") for item in told) if kind == wanted]
-        for wanted in ("user", "role", "permission", "channel")
-    )
-    found: list[Select[tuple[str]]] = [
-        select(mine.c.id).where(
-            mine.c.user_id == any_(bindparam("users", _uuids(users), ARRAY(Uuid)))
-        ),
-        select(mine.c.id)
-        .join(user_roles, user_roles.c.user_id == mine.c.user_id)
-        .where(user_roles.c.role == any_(bindparam("roles", roles, ARRAY(Text)))),
-        select(mine.c.id)
-        .join(user_roles, user_roles.c.user_id == mine.c.user_id)
-        .join(role_permissions, role_permissions.c.role == user_roles.c.role)
-        .where(
-            role_permissions.c.permission
-            == any_(bindparam("permissions", permissions, ARRAY(Text)))
-        ),
-        select(mine.c.id).where(
-            exists(
-                select(true())
-                .select_from(func.unnest(mine.c.channels).alias("name"))
-                .where(column("name") == any_(bindparam("channels", channels, ARRAY(Text))))
-            )
-        ),
-    ]
-    names = (users, roles, permissions, channels)
-    asked = [query for query, wanted in zip(found, names, strict=True) if wanted]
-    return mine.c.id.in_(union(*asked)) if asked else ~true()
-
-
-def _uuids(texts: Iterable[str]) -> list[UUID]:
-    """Return those that are one: a row by hand that isn't must not hold up all that come after."""
-    found = []
-    for item in texts:
-        try:
-            found.append(UUID(item))
-        except ValueError:
-            continue
-    return found
 
 
 def events_after(
