@@ -6,8 +6,9 @@ while the provider works.
 """
 
 import math
+from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from uuid import UUID
 
 from sqlalchemy.exc import DBAPIError
@@ -18,11 +19,11 @@ from fieldgate.db.engine import Database
 from fieldgate.errors import Unavailable
 from fieldgate.observability import count, gauge, logger
 from fieldgate.push import Outcome, Pusher, PushMessage, payload
-from fieldgate.push.device_tokens import decrypt_token
 from fieldgate.push.notifying import PAGE, expand
 from fieldgate.queues import LONGEST_PAUSE_SECONDS
 from push import delivery_store
 from push.delivery_store import Device, Taken
+from push.device_tokens import decrypt_token
 from push.judging import GONE, Judgement, judge, judge_without_pushing, shows_that_it_works
 
 BATCH = 500
@@ -47,26 +48,28 @@ type Addressed = tuple[Taken, Device, PushMessage | None]
 
 
 @dataclass
+class Done:
+    """What a run did: recipients by the state they came to, messages by what was said of them."""
+
+    recipients: Counter[str] = field(default_factory=Counter)
+    messages: Counter[str] = field(default_factory=Counter)
+
+
+@dataclass
 class Run:
-    """What a run works with, and what it did: recipients by state, messages by verdict."""
+    """What a run works with, and what it did."""
 
     database: Database
     pusher: Pusher | None
     breaker: CircuitBreaker
     wake: Wake
-    done: dict[str, int] = field(default_factory=dict)
-
-    def add(self, what: str) -> None:
-        self.done[what] = self.done.get(what, 0) + 1
+    done: Done = field(default_factory=Done)
 
 
-def deliver(
-    database: Database, pusher: Pusher | None, breaker: CircuitBreaker, wake: Wake
-) -> dict[str, int]:
+def deliver(database: Database, pusher: Pusher | None, breaker: CircuitBreaker, wake: Wake) -> Done:
     """Push whatever is due, in batches, until nothing is, or the time is up, or nobody answers.
 
-    Without a `pusher` recipients are `suppressed`: they have it in their inbox. Returns how many
-    recipients came to which state, and messages to which verdict.
+    Without a `pusher` recipients are `suppressed`: they have it in their inbox.
 
     Raises:
         Unavailable: the database is.
@@ -94,11 +97,17 @@ def deliver(
             if len(taken) < BATCH:
                 break
     finally:
-        for what, number in run.done.items():
-            gauge("Pushes", number, outcome=what)
-        if run.done:
-            logger().info("pushed", extra={"outcomes": run.done})
+        _measure(run.done)
     return run.done
+
+
+def _measure(done: Done) -> None:
+    for outcome, number in done.recipients.items():
+        gauge("Pushes", number, outcome=outcome)
+    for outcome, number in done.messages.items():
+        gauge("PushMessages", number, outcome=outcome)
+    if done.recipients or done.messages:
+        logger().info("pushed", extra=asdict(done))
 
 
 def _expand(run: Run, notification_id: UUID) -> bool:
@@ -114,7 +123,7 @@ def _expand(run: Run, notification_id: UUID) -> bool:
     except (Unavailable, DBAPIError):
         about = {"notification_id": str(notification_id)}
         logger().exception("recipients not written down", extra=about)
-        run.add("not_written_down")
+        run.done.recipients["not_written_down"] += 1
         return False
     if written == PAGE:
         run.wake(0)
@@ -140,7 +149,7 @@ def _push(run: Run, taken: Sequence[Taken]) -> None:
     for (recipient, device, _), outcome in zip(addressed, outcomes, strict=True):
         key = recipient.notification_id, recipient.user_id
         said.setdefault(key, []).append((device, outcome))
-        run.add(outcome.verdict)
+        run.done.messages[outcome.verdict] += 1
     judgements += [judge(one, said[one.notification_id, one.user_id]) for one in left]
     disabled = [
         {"id": device.id, "user_id": one.user_id, "taken_at": one.now, "reason": reason}
@@ -215,7 +224,7 @@ def _read_mismatches(outcomes: list[Outcome], sender: str) -> list[Outcome]:
 def _note(run: Run, judgements: Sequence[Judgement], outcomes: Sequence[Outcome]) -> None:
     """Tell the circuit, whoever has to act, and the worker that is to try again."""
     for judgement in judgements:
-        run.add(judgement.state)
+        run.done.recipients[judgement.state] += 1
     if any(map(shows_that_it_works, outcomes)):
         run.breaker.succeeded()
     else:

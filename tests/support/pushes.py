@@ -27,9 +27,9 @@ from fieldgate.db.tables.push import (
 )
 from fieldgate.db.tables.sessions import sessions
 from fieldgate.push import Outcome, PushMessage
-from fieldgate.push.device_tokens import encrypt_token, hash_token
 from fieldgate.push.notifying import NewNotification, notify
 from push.delivering import deliver
+from push.device_tokens import encrypt_token, hash_token
 from tests.support.people import Person, register
 
 SENT = Outcome("sent")
@@ -119,11 +119,12 @@ class Board:
         return self.database.transact(lambda connection: notify(connection, new))
 
     def deliver(self, *, off: bool = False, seconds: float = 30) -> dict[str, int]:
-        """Do what a worker does when it is woken."""
+        """Do what a worker does when it is woken; return its recipients by state."""
         with deadline.within(seconds):
-            return deliver(
+            done = deliver(
                 self.database, None if off else self.pusher, self.breaker, self.wakes.append
             )
+        return done.recipients
 
     def states(self, notification_id: UUID) -> dict[str, int]:
         """Count the recipients of a notification by their state."""

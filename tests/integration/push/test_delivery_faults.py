@@ -198,7 +198,7 @@ def test_without_provider_pushes_are_logged_and_a_success(
     wake_pushers()
     assert wake(push_queue, push_queue.receive()) == {"batchItemFailures": []}
     assert board.states(notification_id) == {"suppressed": 1}
-    assert log.said("pushed")[0]["outcomes"] == {"suppressed": 1}
+    assert log.said("pushed")[0]["recipients"] == {"suppressed": 1}
 
 
 def test_time_that_runs_out_between_batches_leaves_the_rest_to_the_next(
