@@ -8,7 +8,7 @@ while the provider works.
 import math
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from uuid import UUID
 
 from sqlalchemy.exc import DBAPIError
@@ -107,7 +107,8 @@ def _measure(done: Done) -> None:
     for outcome, number in done.messages.items():
         gauge("PushMessages", number, outcome=outcome)
     if done.recipients or done.messages:
-        logger().info("pushed", extra=asdict(done))
+        about = {"recipients": done.recipients, "messages": done.messages}
+        logger().info("pushed", extra=about)
 
 
 def _expand(run: Run, notification_id: UUID) -> bool:
