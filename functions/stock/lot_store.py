@@ -12,10 +12,17 @@ from sqlalchemy import ColumnElement, Connection, Date, and_, cast, exists, func
 from fieldgate.db.paging import newest_page
 from fieldgate.db.tables.stock import stock_alerts, stock_lots, warehouses
 
-# A warehouse that nobody has named before is made with it.
+# A warehouse that nobody has named before is made with it. Its clock stays, so what is configured
+# for it is read here, and not in a cache that may be behind or away.
 _ADD = """
     WITH made AS (
-        INSERT INTO warehouses (name, time_zone) VALUES (:warehouse, :time_zone)
+        INSERT INTO warehouses (name, time_zone)
+        SELECT :warehouse, coalesce((
+            SELECT value #>> '{}' FROM configuration
+            WHERE key = :zone_key AND active
+                AND value #>> '{}' IN (SELECT name FROM pg_timezone_names)
+        ), :zone_default)
+        WHERE NOT EXISTS (SELECT FROM warehouses WHERE name = :warehouse)
         ON CONFLICT DO NOTHING
     )
     INSERT INTO stock_lots (product, warehouse, unit, received, quantity, expires_on, created_by)
@@ -43,7 +50,8 @@ class Lot:
 def add(connection: Connection, values: Mapping[str, Any]) -> Lot:
     """Add a lot, and its warehouse if that is new: one round trip.
 
-    `values` are what the columns get, `time_zone` what a new warehouse gets.
+    `values` are what the columns get; `zone_key` is the key of the configuration that has a new
+    warehouse's time zone, and `zone_default` what it gets otherwise.
     """
     return Lot(**connection.execute(text(_ADD), values).mappings().one())
 

@@ -4,7 +4,8 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
-from fieldgate import configuration, request_id
+from fieldgate import request_id
+from fieldgate.configuration.registry import REGISTRY
 from fieldgate.db.engine import Database
 from fieldgate.db.known_caller import a_known_caller
 from fieldgate.errors import ErrorDetail, ValidationFailed
@@ -38,9 +39,13 @@ def add_lot(
         Unauthorized: `created_by` is no user (any more).
 
     """
-    # Asked before the transaction, as it may need the connection.
-    time_zone = configuration.value("STOCK_TIME_ZONE")
-    values = {**dict(lot), "created_by": created_by, "time_zone": time_zone}
+    zone = REGISTRY["STOCK_TIME_ZONE"]
+    values = {
+        **dict(lot),
+        "created_by": created_by,
+        "zone_key": zone.key,
+        "zone_default": zone.default,
+    }
 
     def add(connection: Connection) -> LotView:
         return LotView.of(lot_store.add(connection, values))
