@@ -24,11 +24,11 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from fieldgate import cached, config
-from fieldgate.cached.two_levels import TwoLevels
+from fieldgate import settings, two_level_cache
 from fieldgate.db.engine import Database, database
 from fieldgate.db.migrate import migrate
 from fieldgate.db.url import parse_url
+from fieldgate.two_level_cache.two_levels import TwoLevels
 from identity import session_check, session_store
 from identity.sessions import NewSession
 from local.postgres import start_postgres
@@ -79,12 +79,12 @@ def measure(live: Database, runs: int) -> dict[str, list[float]]:
 
     # Of a token from before the rights changed.
     claims = {"sub": str(BOSS.id), "sid": str(session_id), "pv": 0}
-    assert may(cached)
+    assert may(two_level_cache)
     assert session_check.check(claims)
     environments = iter([knowing_the_version() for _ in range(runs)])
     new_environments = iter([TwoLevels() for _ in range(runs)])
     works: dict[str, Callable[[], Any]] = {
-        "this process": lambda: may(cached),
+        "this process": lambda: may(two_level_cache),
         "Valkey": lambda: may(next(environments)),
         "Valkey, the version too": lambda: may(next(new_environments)),
         "Valkey and this process: the authorizer's check": lambda: session_check.check(claims),
@@ -114,7 +114,7 @@ def running() -> Iterator[Database]:
         start_valkey(Path(folder) / "valkey", free_port()) as valkey,
     ):
         migrate(lambda: parse_url(postgres.url, "the benchmark"))
-        config.forget()
+        settings.forget()
         os.environ |= {"DATABASE_URL": postgres.url, "CACHE_URL": valkey.url}
         os.environ["PEPPER"] = "a-pepper-for-benchmarks-and-nothing-else"
         register(database(), BOSS)
@@ -122,7 +122,7 @@ def running() -> Iterator[Database]:
             yield database()
         finally:
             database().close()
-            config.forget()
+            settings.forget()
 
 
 def _arguments() -> argparse.Namespace:

@@ -31,7 +31,7 @@ from rich.console import Console
 from rich.table import Table
 from sqlalchemy import Connection, text
 
-from fieldgate import config
+from fieldgate import settings
 from fieldgate.db.engine import Database, DatabaseSettings
 from fieldgate.db.migrate import migrate
 from fieldgate.db.url import parse_url
@@ -225,12 +225,12 @@ def running() -> Iterator[tuple[str, Database]]:
         start_postgres(Path(folder) / "data", free_port(), durable=True) as server,
     ):
         migrate(lambda: parse_url(server.url, "the benchmark"))
-        config.forget()
+        settings.forget()
         # What fills the tables takes longer than a function may.
-        settings = DatabaseSettings.model_validate(
+        patient = DatabaseSettings.model_validate(
             {"DATABASE_CALL_SECONDS": 120, "DATABASE_STATEMENT_SECONDS": 10}
         )
-        database = Database(lambda: parse_url(server.url, "the benchmark"), settings)
+        database = Database(lambda: parse_url(server.url, "the benchmark"), patient)
         with closing(database):
             database.transact(
                 lambda connection: connection.execute(text(_ADD_MANAGERS), {"number": MANAGERS})

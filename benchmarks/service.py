@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Literal, TextIO
 from aiohttp import web
 
 from benchmarks.traffic import Counting, FaultyRequests
-from fieldgate import config, tokens
+from fieldgate import settings, tokens
 from fieldgate.db import engine
 from fieldgate.db.engine import Database
 from fieldgate.db.migrate import migrate
@@ -101,14 +101,14 @@ def running(directory: Path) -> Iterator[Service]:
         loop = stack.enter_context(_loop())
         stack.enter_context(_on(loop, _serving_storage(service)))
         _set_environment(service, postgres.url, valkey.url, queue, media_queue)
-        stack.callback(config.forget)
+        stack.callback(settings.forget)
         limits.RATES = dict.fromkeys(limits.RATES, LIMITLESS)
         log = stack.enter_context((directory / "functions.log").open("w"))
         # Metrics are printed.
         stack.enter_context(redirect_stdout(log))
         _log_to(log, stack)
         migrate(lambda: parse_url(postgres.url, "the benchmark"))
-        config.forget()
+        settings.forget()
         database = Database(lambda: parse_url(postgres.url, "the benchmark"))
         create_accounts(database, hash_password(PASSWORD))
         database.close()
@@ -151,7 +151,7 @@ def _set_environment(
         "JWT_SIGNING_KEY": private,
         "JWT_PUBLIC_KEYS": f'{{"keys": [{public}]}}',
     }
-    config.forget()
+    settings.forget()
 
 
 @asynccontextmanager

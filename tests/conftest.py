@@ -14,7 +14,7 @@ import pytest
 from pg8000 import dbapi
 from valkey import Valkey
 
-from fieldgate import config, tokens
+from fieldgate import settings, tokens
 from fieldgate.db import engine
 from fieldgate.db.engine import Database
 from fieldgate.db.migrate import migrate
@@ -56,7 +56,7 @@ def postgres() -> Iterator[PostgresServer]:
         with start_postgres(directory / "data", free_port(), durable=False) as server:
             run_sql(server.url, f"CREATE DATABASE {TEMPLATE}")
             migrate(lambda: parse_url(in_database(server.url, TEMPLATE), "the test"))
-            config.forget()
+            settings.forget()
             yield server
     finally:
         shutil.rmtree(directory)
@@ -143,9 +143,9 @@ def environment(
         "JWT_PUBLIC_KEYS": json.dumps({"keys": [json.loads(signing_keys[1])]}),
     }.items():
         monkeypatch.setenv(name, value)
-    config.forget()
+    settings.forget()
     yield monkeypatch
-    config.forget()
+    settings.forget()
 
 
 @pytest.fixture

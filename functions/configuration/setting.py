@@ -1,7 +1,7 @@
 """Setting a key of the configuration, and taking it back. Each makes a version of its own.
 
 What was set is in force at once where that happened, and everywhere within a minute
-(fieldgate.cached). That is also said of what may not have been saved: it does no harm.
+(fieldgate.two_level_cache). That is also said of what may not have been saved: it does no harm.
 """
 
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 from configuration import store
 from configuration.store import Past, Stored
 from configuration.views import SettingView
-from fieldgate import cached, request_id
+from fieldgate import request_id, two_level_cache
 from fieldgate.configuration import REGION, REGISTRY, Setting, Value
 from fieldgate.db.engine import Database
 from fieldgate.errors import BusinessRule, Conflict, ErrorDetail, NotFound, ValidationFailed
@@ -100,4 +100,4 @@ def _renewed() -> Iterator[None]:
     try:
         yield
     finally:
-        cached.renew(REGION)
+        two_level_cache.renew(REGION)

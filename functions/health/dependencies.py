@@ -9,10 +9,10 @@ from typing import Literal
 
 from fieldgate import cache, deadline, queues
 from fieldgate.circuit_breaker import CircuitBreaker
-from fieldgate.config import Settings, load, lookup
 from fieldgate.db.engine import database
 from fieldgate.observability import logger
 from fieldgate.push.sending import FirebaseSettings
+from fieldgate.settings import Settings, load, lookup
 from fieldgate.sms.africas_talking import AfricasTalkingSettings
 from fieldgate.sms.sending import SmsSettings
 from health.relay_store import is_late

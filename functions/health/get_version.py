@@ -2,8 +2,8 @@
 
 from starlette.responses import JSONResponse
 
-from fieldgate.config import Settings, load
 from fieldgate.http import create_app, entry_point
+from fieldgate.settings import Settings, load
 
 app = create_app("get_version", limit=None, public=True)
 

@@ -17,9 +17,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from fieldgate.config import Settings
 from fieldgate.errors import RateLimited, Unavailable
 from fieldgate.observability import count
+from fieldgate.settings import Settings
 
 type Span = Literal["hour", "day"]
 

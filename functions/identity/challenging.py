@@ -8,9 +8,9 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
-from fieldgate.config import load
 from fieldgate.errors import Gone
 from fieldgate.one_time_codes import OneTimeCodeSettings
+from fieldgate.settings import load
 from identity import challenge_store
 from identity.budgets import (
     BudgetSettings,

@@ -9,8 +9,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from fieldgate.config import Settings, load
 from fieldgate.errors import BusinessRule
+from fieldgate.settings import Settings, load
 
 MAX_CHARS = 32
 E164 = re.compile(r"\+[1-9][0-9]{7,14}")

@@ -1,10 +1,10 @@
 """Moving a session on to its next refresh token."""
 
 from fieldgate import request_id
-from fieldgate.config import load
 from fieldgate.db.engine import Database
 from fieldgate.errors import Unauthorized
 from fieldgate.observability import count, logger
+from fieldgate.settings import load
 from identity import session_check, session_store
 from identity.sessions import RefreshToken, SessionSettings
 from identity.store import User

@@ -5,8 +5,8 @@
 | `session:{id}`               | `alive` or `ended`                           | 30 s   |
 | `user:{id}`                  | version of their permissions, or `inactive`  | 30 s   |
 
-Roles and permissions are kept for ten minutes in two levels (fieldgate.cached), by the user's id
-and the version of their permissions, so they are never old.
+Roles and permissions are kept for ten minutes in two levels (fieldgate.two_level_cache), by the
+user's id and the version of their permissions, so they are never old.
 
 Whoever ends a session or changes a user says so here after the commit, and a look into the database
 that raced with the change doesn't overwrite it. A change past our functions is said by nobody, or
@@ -16,7 +16,7 @@ states live for `STATE_SECONDS`.
 
 from typing import TYPE_CHECKING, Any
 
-from fieldgate import cache, cached
+from fieldgate import cache, two_level_cache
 from fieldgate.errors import Unauthorized
 
 if TYPE_CHECKING:  # the authorizer seldom needs the database, and the import takes 150 ms
@@ -50,7 +50,7 @@ def check(claims: dict[str, Any]) -> dict[str, Any]:
         if int(user) <= claims["pv"]:
             return claims
         key = f"{claims['sub']}:{user}"
-        return claims | cached.get(RIGHTS, key, lambda: _from_database(claims))
+        return claims | two_level_cache.get(RIGHTS, key, lambda: _from_database(claims))
     return claims | _from_database(claims)
 
 
@@ -86,7 +86,7 @@ def _from_database(claims: dict[str, Any]) -> dict[str, list[str]]:
 
 
 def _remember_rights(user: "User") -> None:
-    cached.put(RIGHTS, f"{user.id}:{user.permission_version}", _rights(user))
+    two_level_cache.put(RIGHTS, f"{user.id}:{user.permission_version}", _rights(user))
 
 
 def _state(user: "User | None") -> str:

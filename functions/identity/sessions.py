@@ -17,9 +17,9 @@ from uuid import UUID
 
 from pydantic import Field
 
-from fieldgate.config import Settings, load
 from fieldgate.errors import Unauthorized
 from fieldgate.keyed_hash import keyed_hash
+from fieldgate.settings import Settings, load
 
 type Profile = Literal["web", "mobile"]
 

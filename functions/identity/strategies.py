@@ -3,7 +3,7 @@
 from enum import Enum
 from typing import Literal
 
-from fieldgate.config import Settings, load
+from fieldgate.settings import Settings, load
 from identity.store import User
 
 

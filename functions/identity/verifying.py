@@ -13,7 +13,6 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
 from fieldgate import request_id
-from fieldgate.config import Settings, load
 from fieldgate.db.engine import Database, violated_constraint
 from fieldgate.errors import (
     Conflict,
@@ -24,6 +23,7 @@ from fieldgate.errors import (
 )
 from fieldgate.observability import count
 from fieldgate.one_time_codes import OneTimeCodeSettings, judge
+from fieldgate.settings import Settings, load
 from fieldgate.sms.waking import wake_sender
 from identity import code_store, store
 from identity.budgets import BudgetSettings, failures_free_at, rate_limited

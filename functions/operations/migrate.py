@@ -6,10 +6,10 @@ RUN_MIGRATIONS=false keeps deployments from it; by hand it always does.
 from dataclasses import asdict
 from typing import Any
 
-from fieldgate.config import Settings, load
 from fieldgate.db.migrate import migrate
 from fieldgate.db.url import resolve_database_address
 from fieldgate.observability import logger
+from fieldgate.settings import Settings, load
 from operations import custom_resource
 
 

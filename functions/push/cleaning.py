@@ -2,7 +2,7 @@
 
 from fieldgate.db.engine import Database
 from fieldgate.db.old_rows import delete_old_rows
-from fieldgate.push.device_ages import PURGED_AFTER
+from push.device_ages import PURGED_AFTER
 
 ACTOR = "system:cleanup_pushes"
 # How long an inbox keeps what it was told.

@@ -3,13 +3,13 @@
 from typing import Any
 
 from fieldgate.circuit_breaker import CircuitBreaker
-from fieldgate.config import once
 from fieldgate.db.engine import database
 from fieldgate.observability import traced
 from fieldgate.push.notifying import DUE, wake_pushers
 from fieldgate.push.sending import pusher
 from fieldgate.queues import RESERVE_SECONDS, PoisonMessage, consume
 from fieldgate.schedules import one_round
+from fieldgate.settings import once
 from push.delivering import deliver
 
 

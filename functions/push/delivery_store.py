@@ -15,7 +15,7 @@ from sqlalchemy import Connection, exists, func, select, text
 
 from fieldgate.db.tables.push import notification_recipients, notifications
 from fieldgate.push import AddressKind
-from fieldgate.push.device_ages import STALE_AFTER
+from push.device_ages import STALE_AFTER
 
 # A little more than the time-out of the function that sends: then it is gone.
 LEASE = timedelta(seconds=100)

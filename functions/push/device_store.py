@@ -10,7 +10,7 @@ from sqlalchemy import Connection, case, delete, func, text
 
 from fieldgate.db.paging import newest_page
 from fieldgate.db.tables.push import devices
-from fieldgate.push.device_ages import STALE_AFTER
+from push.device_ages import STALE_AFTER
 
 MOST_DEVICES = 20
 

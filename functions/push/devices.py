@@ -9,8 +9,8 @@ from fieldgate.db.engine import Database
 from fieldgate.errors import NotFound, Unauthorized
 from fieldgate.http import ApiModel
 from fieldgate.push import AddressKind, Platform
-from fieldgate.push.device_tokens import encrypt_token, hash_token
 from push import device_store
+from push.device_tokens import encrypt_token, hash_token
 from push.request_types import AppVersion, DeviceToken
 
 

@@ -12,10 +12,10 @@ from collections.abc import Callable
 from http import HTTPStatus
 from urllib.parse import urlsplit
 
-from fieldgate.config import load, once
 from fieldgate.credentials import role_credentials
 from fieldgate.deadline import seconds_left
 from fieldgate.errors import Gone, Unavailable
+from fieldgate.settings import load, once
 from fieldgate.sigv4 import Credentials
 from realtime.endpoint import IDLE_SECONDS, RealtimeSettings, signed_request
 

@@ -8,7 +8,7 @@ from urllib.parse import quote, urlsplit
 
 from pydantic import AliasChoices, Field, field_validator
 
-from fieldgate.config import Settings
+from fieldgate.settings import Settings
 from fieldgate.sigv4 import Credentials, signed_headers
 
 # A connection to it that rested for longer is opened anew: in a frozen environment nobody hears

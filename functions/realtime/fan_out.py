@@ -6,11 +6,11 @@ Those whom that fails with get a message of their own, so that nobody waits for 
 from typing import Any
 
 from fieldgate import deadline
-from fieldgate.config import load, once
 from fieldgate.credentials import role_credentials
 from fieldgate.db.engine import database
 from fieldgate.observability import traced
 from fieldgate.queues import consume
+from fieldgate.settings import load, once
 from realtime import fan_out_queue
 from realtime.closing import close
 from realtime.endpoint import RealtimeSettings

@@ -7,9 +7,9 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from fieldgate import queues
-from fieldgate.config import Settings, load
 from fieldgate.errors import Unavailable
 from fieldgate.queues import PoisonMessage
+from fieldgate.settings import Settings, load
 
 # Of one message, and so of one run of a worker.
 MOST_CONNECTIONS = 500

@@ -3,11 +3,11 @@
 from functools import partial
 from typing import Any
 
-from fieldgate.cached import renew_missed
 from fieldgate.db.engine import database
 from fieldgate.observability import traced
 from fieldgate.queues import consume
 from fieldgate.schedules import one_round
+from fieldgate.two_level_cache import renew_missed
 from realtime.fan_out_queue import ask_for, fan_out_queue_url
 from realtime.relaying import once_a_batch, relay
 from realtime.renewal_store import marks

@@ -12,7 +12,7 @@ from functools import partial
 
 from sqlalchemy import Connection
 
-from fieldgate import cached
+from fieldgate import two_level_cache
 from fieldgate.db.engine import Database
 from fieldgate.errors import Unavailable
 from fieldgate.observability import gauge
@@ -67,7 +67,7 @@ def relay(database: Database, ask_for: AskFor) -> int:
                 size = SMALL_BATCH
                 continue
             lag, events = max(lag, batch.seconds), events + batch.events
-            cached.renew_changed(batch.tables)
+            two_level_cache.renew_changed(batch.tables)
             if batch.owed:
                 ask_for("send", batch.owed)
             if batch.over:

@@ -1,4 +1,4 @@
-"""The one query about what the caches may have missed (fieldgate.cached)."""
+"""The one query about what the caches may have missed (fieldgate.two_level_cache)."""
 
 from collections.abc import Collection
 

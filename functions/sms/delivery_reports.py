@@ -11,10 +11,10 @@ from urllib.parse import parse_qsl
 
 from pydantic import AfterValidator, BaseModel, Field, ValidationError
 
-from fieldgate.config import lookup, warn_feature_off
 from fieldgate.db.engine import Database
 from fieldgate.errors import NotFound, ValidationFailed
 from fieldgate.observability import count, logger
+from fieldgate.settings import lookup, warn_feature_off
 from sms import store
 
 # Also that it fits a path as it is.

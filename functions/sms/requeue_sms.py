@@ -3,10 +3,10 @@
 from functools import partial
 from typing import Any
 
-from fieldgate.config import load
 from fieldgate.db.engine import database
 from fieldgate.observability import traced
 from fieldgate.schedules import round_alone
+from fieldgate.settings import load
 from fieldgate.sms.waking import SmsQueueSettings
 from sms.requeueing import requeue
 

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from fieldgate.config import Settings, load
+from fieldgate.settings import Settings, load
 
 type Kind = Literal["code", "already_registered", "password_first", "phone_changed"]
 

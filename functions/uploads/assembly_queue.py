@@ -3,7 +3,7 @@
 from uuid import UUID
 
 from fieldgate import queues
-from fieldgate.config import Settings, load
+from fieldgate.settings import Settings, load
 
 
 class AssemblyQueueSettings(Settings):

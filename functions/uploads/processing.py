@@ -17,11 +17,11 @@ from urllib.parse import quote, unquote_plus
 from sqlalchemy import Connection
 
 from fieldgate import deadline, queues, request_id
-from fieldgate.config import Settings, load
 from fieldgate.db.engine import Database
 from fieldgate.errors import Unavailable
 from fieldgate.observability import count, logger
 from fieldgate.queues import PoisonMessage
+from fieldgate.settings import Settings, load
 from fieldgate.storage import ObjectMissing, ObjectStorage, ObjectTooLarge
 from uploads import store
 from uploads.file_rules import MAX_FILE_BYTES, PHOTO_TYPES

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from valkey import Valkey
 
-from fieldgate import cache, config
+from fieldgate import cache, settings
 from local.valkey import ValkeyServer, start_valkey
 from tests.integration.db.test_engine import make_certificate
 from tests.support.clock import Clock
@@ -296,7 +296,7 @@ def tls_server(directory: Path, name: str) -> Iterator[tuple[str, str, list[byte
     try:
         yield f"rediss://localhost:{port}", str(directory / "authority.pem"), told
     finally:
-        config.forget()
+        settings.forget()
         listener.shutdown(socket.SHUT_RDWR)
         listener.close()
         thread.join()

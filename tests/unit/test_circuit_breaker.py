@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
 from valkey import Valkey
 
-from fieldgate import cache, circuit_breaker, config
+from fieldgate import cache, circuit_breaker
+from fieldgate import settings as fieldgate_settings
 from fieldgate.circuit_breaker import (
     FAILURES,
     KEPT_SECONDS,
@@ -133,7 +134,7 @@ def test_without_a_cache_it_works_for_this_process(
     clock: Clock, environment: pytest.MonkeyPatch
 ) -> None:
     environment.setenv("CACHE_URL", "redis://127.0.0.1:1")
-    config.forget()
+    fieldgate_settings.forget()
     breaker = opened()
     assert not breaker.lets_through()
     clock.now += OPEN_SECONDS

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fieldgate.cached import local_texts
-from fieldgate.cached.local_texts import MOST_BYTES, LocalTexts
+from fieldgate.two_level_cache import local_texts
+from fieldgate.two_level_cache.local_texts import MOST_BYTES, LocalTexts
 from tests.support.clock import Clock
 
 

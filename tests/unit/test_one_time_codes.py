@@ -6,7 +6,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from fieldgate import config
+from fieldgate import settings
 from fieldgate.errors import ConfigurationError
 from fieldgate.one_time_codes import code_for, judge
 
@@ -72,7 +72,7 @@ def test_production_refuses_what_is_for_development(
     code_for(CHALLENGE, PHONE)
 
     environment.setenv("ENVIRONMENT", "production")
-    config.forget()
+    settings.forget()
     for use in (lambda: code_for(CHALLENGE, PHONE), lambda: judge(CHALLENGE, "000000")):
         with pytest.raises(ConfigurationError, match="not for production"):
             use()

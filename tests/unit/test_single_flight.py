@@ -4,8 +4,8 @@ from threading import Event
 
 import pytest
 
-from fieldgate.cached import single_flight
-from fieldgate.cached.single_flight import SingleFlight
+from fieldgate.two_level_cache import single_flight
+from fieldgate.two_level_cache.single_flight import SingleFlight
 from tests.support.parallel import at_once
 
 MANY = 20

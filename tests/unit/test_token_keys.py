@@ -12,7 +12,7 @@ import pytest
 from aws_lambda_powertools.utilities.parameters import base as parameters
 from moto import mock_aws
 
-from fieldgate import config
+from fieldgate import settings
 from fieldgate.errors import ConfigurationError, Unauthorized
 from fieldgate.tokens import Subject, issue, new_signing_key, public_keys, verify
 from tests.support.forged_tokens import SESSION, USER, encoded
@@ -116,7 +116,7 @@ def kid_of(token: str) -> str:
 def test_a_missing_setting_is_named(environment: pytest.MonkeyPatch, name: str) -> None:
     token = issue(SUBJECT).text
     environment.delenv(name)
-    config.forget()
+    settings.forget()
 
     with pytest.raises(ConfigurationError, match=f"{name} is not set"):
         verify(issue(SUBJECT).text if name == "JWT_SIGNING_KEY" else token)
@@ -206,7 +206,7 @@ def test_a_private_key_in_the_set_still_verifies() -> None:
 
 def test_the_lifetime_is_a_setting(environment: pytest.MonkeyPatch) -> None:
     environment.setenv("ACCESS_TOKEN_MINUTES", "5")
-    config.forget()
+    settings.forget()
 
     claims = verify(issue(SUBJECT).text)
     assert claims["exp"] - claims["iat"] == 300

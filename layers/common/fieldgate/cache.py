@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from fieldgate.config import Settings, forget_secrets, load, lookup, once
 from fieldgate.errors import ConfigurationError, Unavailable
 from fieldgate.observability import logger
+from fieldgate.settings import Settings, forget_secrets, load, lookup, once
 
 if TYPE_CHECKING:
     from valkey import Valkey

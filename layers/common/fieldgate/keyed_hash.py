@@ -1,13 +1,13 @@
 """Hashes that only we can make: HMAC-SHA-256 (RFC 2104) with the secret `PEPPER`.
 
 `PEPPER` is at least 32 characters of randomness, from the environment, Secrets Manager or SSM (see
-config). Changing it ends every session and every open challenge, and nothing else.
+settings). Changing it ends every session and every open challenge, and nothing else.
 """
 
 import hmac
 
-from fieldgate.config import lookup
 from fieldgate.errors import ConfigurationError
+from fieldgate.settings import lookup
 
 MIN_PEPPER_CHARS = 32
 

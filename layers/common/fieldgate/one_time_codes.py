@@ -12,8 +12,8 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field, Json, model_validator
 
-from fieldgate.config import Settings, load
 from fieldgate.keyed_hash import keyed_hash
+from fieldgate.settings import Settings, load
 
 CODE_DIGITS = 6
 

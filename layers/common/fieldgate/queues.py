@@ -10,9 +10,9 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from fieldgate import deadline, request_id
-from fieldgate.config import once
 from fieldgate.errors import Unavailable
 from fieldgate.observability import logger
+from fieldgate.settings import once
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord

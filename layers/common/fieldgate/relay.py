@@ -4,9 +4,9 @@ It looks by itself every minute, so a word that gets lost only delays.
 """
 
 from fieldgate import queues
-from fieldgate.config import Settings, load
 from fieldgate.errors import Unavailable
 from fieldgate.observability import logger
+from fieldgate.settings import Settings, load
 
 NEWS = "changes"
 

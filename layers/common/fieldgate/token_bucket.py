@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from fieldgate import cache, deadline
-from fieldgate.config import warn_feature_off
 from fieldgate.errors import ConfigurationError, Unavailable
 from fieldgate.observability import logger
+from fieldgate.settings import warn_feature_off
 
 # The longest that PostgreSQL is waited for.
 DATABASE_SECONDS = 2

@@ -1,6 +1,6 @@
 """Access tokens: RS256 JSON Web Tokens (RFC 7519, RFC 9068), keys told apart by `kid`.
 
-Two settings hold the keys, each from the environment, Secrets Manager or SSM (see config):
+Two settings hold the keys, each from the environment, Secrets Manager or SSM (see settings):
 `JWT_SIGNING_KEY` is the private key, a JSON object {"kid", "privateKey" (PEM)};
 `JWT_PUBLIC_KEYS` is the published JSON Web Key Set (RFC 7517), every key a verifier may accept.
 """
@@ -17,8 +17,8 @@ from uuid import UUID
 
 import jwt
 
-from fieldgate.config import Settings, load, lookup
 from fieldgate.errors import ConfigurationError, TokenExpired, Unauthorized
+from fieldgate.settings import Settings, load, lookup
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from fieldgate import cache, cached, configuration, deadline
-from fieldgate.cached import local_texts, versions
+from fieldgate import cache, configuration, deadline, two_level_cache
 from fieldgate.configuration import REGISTRY
 from fieldgate.db.engine import Database
+from fieldgate.two_level_cache import local_texts, versions
 from tests.support.clock import Clock
 from tests.support.database import count_statements
 from tests.support.log import Log
@@ -162,5 +162,5 @@ def test_a_change_past_our_functions_is_in_force_when_the_region_is_renewed(
 ) -> None:
     assert configuration.value(KEY) == 70
     store(live_database, KEY, "60")
-    cached.renew_changed({"configuration"})
+    two_level_cache.renew_changed({"configuration"})
     assert configuration.value(KEY) == 60

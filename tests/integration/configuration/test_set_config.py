@@ -10,10 +10,10 @@ from sqlalchemy import text
 
 from configuration import setting
 from fieldgate import configuration
-from fieldgate.cached.two_levels import TwoLevels
 from fieldgate.configuration import REGISTRY
 from fieldgate.db.engine import Database
 from fieldgate.http.idempotency import IdempotentRequest
+from fieldgate.two_level_cache.two_levels import TwoLevels
 from tests.integration.configuration.conftest import BOSS, PATH, Office
 from tests.support.gateway import Answer, call
 from tests.support.lost_commits import lost_commit

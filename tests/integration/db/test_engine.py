@@ -23,7 +23,7 @@ from moto import mock_aws
 from sqlalchemy import Connection, Executable, Select, insert, select, text, update
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
-from fieldgate import config, deadline
+from fieldgate import deadline, settings
 from fieldgate.db import engine as engine_module
 from fieldgate.db.connecting import DatabaseUnreachable, open_connection, tls_context
 from fieldgate.db.driver import IDLE_SECONDS, WaitedTooLong, sqlstate
@@ -300,7 +300,7 @@ def test_the_session_is_set_up_with_the_login(
 ) -> None:
     monkeypatch.setenv("AWS_LAMBDA_FUNCTION_NAME", "presign-upload")
     monkeypatch.setenv("DATABASE_URL", database_url)
-    config.forget()
+    settings.forget()
     engine_module.database.cache_clear()
     database = engine_module.database()
     names = (
@@ -318,7 +318,7 @@ def test_the_session_is_set_up_with_the_login(
     assert engine_module.database() is database
     database.close()
     engine_module.database.cache_clear()
-    config.forget()
+    settings.forget()
 
 
 # When the connection is lost

@@ -10,7 +10,7 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.exc import DBAPIError
 
 import migrations
-from fieldgate import config
+from fieldgate import settings
 from fieldgate.db import migrate as migrate_module
 from fieldgate.db.connecting import DatabaseUnreachable
 from fieldgate.db.driver import sqlstate
@@ -27,7 +27,7 @@ HEAD = "0007"
 
 @pytest.fixture(autouse=True)
 def fresh_settings() -> None:
-    config.forget()
+    settings.forget()
 
 
 def test_an_empty_database_is_brought_to_the_newest_revision_once(empty_database_url: str) -> None:

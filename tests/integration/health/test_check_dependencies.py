@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from fieldgate import config
+from fieldgate import settings
 from fieldgate.circuit_breaker import FAILURES, CircuitBreaker
 from fieldgate.db import engine
 from fieldgate.db.engine import Database
@@ -194,7 +194,7 @@ def test_where_the_database_hangs_as_well_the_answer_comes_in_time(
             "STORAGE_ENDPOINT": f"http://127.0.0.1:{port}",
         }.items():
             hurried.setenv(name, value)
-        config.forget()
+        settings.forget()
         began = time.monotonic()
         answer = ask()
         took = time.monotonic() - began
@@ -210,7 +210,7 @@ def test_settings_that_are_wrong_are_down_and_nothing_else_is(
     deployed: pytest.MonkeyPatch,
 ) -> None:
     deployed.setenv("FIREBASE_ENABLED", "perhaps")
-    config.forget()
+    settings.forget()
     answer = ask()
     assert answer.status == 200
     found = states(answer)

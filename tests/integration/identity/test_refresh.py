@@ -10,7 +10,7 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import delete, insert, select, text, update
 
-from fieldgate import config
+from fieldgate import settings
 from fieldgate.db import engine
 from fieldgate.db.engine import Database
 from fieldgate.db.tables.change_log import change_log
@@ -68,12 +68,12 @@ def wait_out_the_race(database: Database, phone: Phone, seconds: int = 31) -> No
     change(database, update(sessions).values(rotated_at=earlier))
 
 
-def start_anew(database: Database, environment: pytest.MonkeyPatch, **settings: str) -> Database:
+def start_anew(database: Database, environment: pytest.MonkeyPatch, **variables: str) -> Database:
     """Go on as a new environment with other settings."""
     database.close()
-    for name, value in settings.items():
+    for name, value in variables.items():
         environment.setenv(name, value)
-    config.forget()
+    settings.forget()
     return engine.database()
 
 

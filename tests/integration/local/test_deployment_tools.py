@@ -8,7 +8,7 @@ from uuid import uuid4
 import jwt
 import pytest
 
-from fieldgate import config, tokens
+from fieldgate import settings, tokens
 from local.child import ServerFailed
 from local.deploy_to_aws import command
 from local.parameters import chosen
@@ -40,7 +40,7 @@ def test_the_keys_made_sign_and_verify(tmp_path: Path, environment: pytest.Monke
     assert "private" not in public.read_text()
     environment.setenv("JWT_SIGNING_KEY", private.read_text())
     environment.setenv("JWT_PUBLIC_KEYS", public.read_text())
-    config.forget()
+    settings.forget()
     subject = tokens.Subject(uuid4(), [], [], 1, uuid4())
     token = tokens.issue(subject).text
     assert tokens.verify(token)["sub"] == str(subject.user_id)

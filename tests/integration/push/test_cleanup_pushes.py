@@ -8,9 +8,9 @@ from sqlalchemy import func, text
 
 from fieldgate.db import old_rows
 from fieldgate.db.tables.push import devices
-from fieldgate.push.device_ages import PURGED_AFTER, STALE_AFTER
 from push import cleaning, cleanup_pushes
 from push.cleaning import KEPT_DAYS, clean_up
+from push.device_ages import PURGED_AFTER, STALE_AFTER
 from tests.conftest import run_sql
 from tests.support.gateway import LambdaContext
 from tests.support.pushes import Board

@@ -12,10 +12,10 @@ from sqlalchemy import Connection
 from fieldgate.db.engine import Database
 from fieldgate.db.url import parse_url
 from fieldgate.errors import FieldgateError
-from fieldgate.push.device_tokens import encrypt_token, hash_token
 from identity import session_store
 from identity.signing_out import sign_out
 from push import device_store, devices
+from push.device_tokens import encrypt_token, hash_token
 from push.devices import NewDevice
 from tests.support.handsets import TOKEN, Handset, sign_in
 from tests.support.one_time_codes import rows

@@ -10,7 +10,7 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from fieldgate import config
+from fieldgate import settings
 from fieldgate.errors import ConfigurationError
 from fieldgate.push import Outcome, PushMessage
 from fieldgate.push.fcm import FcmPusher
@@ -175,10 +175,10 @@ def test_pushes_are_off_unless_they_are_switched_on(
     assert pusher() is None
     (warning,) = log.said("feature off")
     assert warning["reason"] == "FIREBASE_ENABLED is not true"
-    config.forget()
+    settings.forget()
     environment.setenv(name, "false")
     assert pusher() is None
-    config.forget()
+    settings.forget()
     environment.setenv(name, "true")
     assert isinstance(pusher(), FcmPusher)
 
@@ -189,12 +189,12 @@ def test_pushes_are_off_without_credentials_or_project(
     environment.setenv("FIREBASE_PROJECT_ID", "")
     assert send() == {SENT}  # the key's own
     configured().close()
-    config.forget()
+    settings.forget()
     account = json.loads(fcm.settings["FIREBASE_CREDENTIALS"])
     del account["project_id"]
     environment.setenv("FIREBASE_CREDENTIALS", json.dumps(account))
     assert pusher() is None
-    config.forget()
+    settings.forget()
     environment.delenv("FIREBASE_CREDENTIALS")
     assert pusher() is None
     assert [warning["reason"] for warning in log.said("feature off")] == [

@@ -10,8 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fieldgate.db.engine import Database
-from fieldgate.push.device_tokens import decrypt_token, hash_token
 from push import register_device
+from push.device_tokens import decrypt_token, hash_token
 from tests.support.database import count_statements
 from tests.support.gateway import call, signed_in
 from tests.support.handsets import TOKEN, Handset

@@ -8,9 +8,9 @@ import pytest
 from sqlalchemy import text
 
 from fieldgate import cache, configuration
-from fieldgate.cached.two_levels import TwoLevels
 from fieldgate.db.engine import Database
 from fieldgate.errors import Unavailable
+from fieldgate.two_level_cache.two_levels import TwoLevels
 from realtime import relay_changes
 from tests.support.gateway import LambdaContext
 from tests.support.people import Person, register

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 from sqlalchemy import Connection, insert
 
-from fieldgate import cached, configuration
+from fieldgate import configuration, two_level_cache
 from fieldgate.configuration.registry import LONGEST_SIDE
 from fieldgate.db.engine import Database
 from fieldgate.db.tables.configuration import configuration as table
@@ -31,7 +31,7 @@ def configure(database: Database, **values: Any) -> None:
             connection.execute(insert(table).values(key=key, value=value))
 
     database.transact(write)
-    cached.renew(configuration.REGION)
+    two_level_cache.renew(configuration.REGION)
 
 
 def process(darkroom: Darkroom, content: bytes) -> dict[str, Any]:

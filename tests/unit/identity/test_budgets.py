@@ -7,8 +7,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from fieldgate.config import load
 from fieldgate.errors import RateLimited, Unavailable
+from fieldgate.settings import load
 from identity.budgets import (
     DAY,
     HOUR,

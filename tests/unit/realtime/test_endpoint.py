@@ -1,6 +1,6 @@
 import pytest
 
-from fieldgate import config
+from fieldgate import settings
 from fieldgate.errors import ConfigurationError
 from realtime.endpoint import RealtimeSettings, connection_url
 
@@ -13,10 +13,10 @@ def _nothing_read_before(environment: pytest.MonkeyPatch) -> None:
 def test_the_endpoint_is_kept_without_its_last_slash(environment: pytest.MonkeyPatch) -> None:
     environment.setenv("REALTIME_ENDPOINT", "https://api.example.org/live/")
 
-    settings = config.load(RealtimeSettings)
+    loaded = settings.load(RealtimeSettings)
 
-    assert settings.realtime_endpoint == "https://api.example.org/live"
-    assert settings.region == "eu-west-1"
+    assert loaded.realtime_endpoint == "https://api.example.org/live"
+    assert loaded.region == "eu-west-1"
 
 
 @pytest.mark.parametrize("value", ["wss://api.example.org/live", "api.example.org", "https:///x"])
@@ -24,7 +24,7 @@ def test_what_is_no_endpoint_is_refused(environment: pytest.MonkeyPatch, value: 
     environment.setenv("REALTIME_ENDPOINT", value)
 
     with pytest.raises(ConfigurationError, match="REALTIME_ENDPOINT"):
-        config.load(RealtimeSettings)
+        settings.load(RealtimeSettings)
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from fieldgate import config, storage
+from fieldgate import settings, storage
 from fieldgate.errors import ConfigurationError
 from fieldgate.sigv4 import Credentials
 from fieldgate.storage.settings import Place, StorageSettings
@@ -18,15 +18,15 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     for name in list(os.environ):
         if name.startswith(("STORAGE_", "DO_SPACES_", "AWS_", "MEDIA_", "STAGING_", "CDN_")):
             monkeypatch.delenv(name)
-    config.forget()
+    settings.forget()
     yield
-    config.forget()
+    settings.forget()
 
 
 def _load(monkeypatch: pytest.MonkeyPatch, **environment: str) -> StorageSettings:
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    return config.load(StorageSettings)
+    return settings.load(StorageSettings)
 
 
 def test_on_aws_a_bucket_is_all_it_takes(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -162,7 +162,7 @@ def test_chunks_wait_in_a_bucket_of_their_own_or_with_the_originals(
     _load(monkeypatch, STORAGE_BUCKET="originals", AWS_REGION="eu-west-1", **KEYS)
     assert "//originals." in storage.staging().url_for("staging/a", expires_in=hour)
 
-    config.forget()
+    settings.forget()
     monkeypatch.setenv("STAGING_BUCKET", "chunks")
 
     assert "//chunks." in storage.staging().url_for("staging/a", expires_in=hour)
@@ -189,7 +189,7 @@ def test_storage_is_built_once_and_again_after_forget(monkeypatch: pytest.Monkey
     first = storage.originals()
     assert storage.originals() is first
 
-    config.forget()
+    settings.forget()
     monkeypatch.setenv("STORAGE_BUCKET", "two")
 
     assert storage.originals() is not first

@@ -2,8 +2,8 @@
 
     width = configuration.value("IMAGE_MAX_WIDTH")
 
-All of it is read at once and kept as `fieldgate.cached` keeps its region `configuration`: a change
-is in force at once where it was made, and everywhere within a minute.
+All of it is read at once and kept as `fieldgate.two_level_cache` keeps its region `configuration`:
+a change is in force at once where it was made, and everywhere within a minute.
 
 Reading never fails. While neither cache nor database can be asked, what this process read last is
 in force, or else the registry's defaults; the log has a warning.
@@ -12,11 +12,11 @@ in force, or else the registry's defaults; the log has a warning.
 import time
 from typing import Any
 
-from fieldgate import cached, deadline
-from fieldgate.config import once
+from fieldgate import deadline, two_level_cache
 from fieldgate.configuration.registry import REGISTRY, Setting, Value
 from fieldgate.errors import ConfigurationError, Unavailable
 from fieldgate.observability import logger
+from fieldgate.settings import once
 
 __all__ = ["REGION", "REGISTRY", "Setting", "Value", "value", "values"]
 
@@ -47,7 +47,7 @@ class _Reader:
     def read(self) -> dict[str, Any]:
         if time.monotonic() >= self._rests_until:
             try:
-                self._last_read = cached.get(REGION, "active", _load)
+                self._last_read = two_level_cache.get(REGION, "active", _load)
             except (ConfigurationError, Unavailable) as error:
                 self._rests_until = time.monotonic() + REST_SECONDS
                 logger().warning(

@@ -10,10 +10,10 @@ from pathlib import Path
 
 from pg8000.exceptions import Error as DriverError
 
-from fieldgate.config import forget_secrets
 from fieldgate.db import driver
 from fieldgate.db.url import DatabaseAddress
 from fieldgate.errors import Unavailable
+from fieldgate.settings import forget_secrets
 
 SENTENCE = "The database cannot be reached right now. Please try again shortly."
 

@@ -18,13 +18,13 @@ from sqlalchemy.exc import DBAPIError, DisconnectionError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import QueuePool
 
-from fieldgate.config import Settings, load, once
 from fieldgate.db import driver
 from fieldgate.db.connecting import SENTENCE, open_connection
 from fieldgate.db.url import DatabaseAddress, resolve_database_address
 from fieldgate.deadline import seconds_left
 from fieldgate.errors import Unavailable
 from fieldgate.observability import logger
+from fieldgate.settings import Settings, load, once
 
 OUTCOME_UNKNOWN = (
     "The connection to the database was lost while saving. Please look whether it was saved before "

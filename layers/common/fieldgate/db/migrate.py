@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Connection, create_engine, text
 from sqlalchemy.pool import NullPool
 
-from fieldgate.config import load
 from fieldgate.db.connecting import DatabaseUnreachable, open_connection
 from fieldgate.db.engine import DatabaseSettings
 from fieldgate.db.url import DatabaseAddress
 from fieldgate.observability import logger
+from fieldgate.settings import load
 
 if TYPE_CHECKING:
     from alembic.config import Config

@@ -11,8 +11,8 @@ from ipaddress import ip_address
 from typing import NoReturn
 from urllib.parse import SplitResult, unquote, urlsplit
 
-from fieldgate.config import lookup, read_secret
 from fieldgate.errors import ConfigurationError
+from fieldgate.settings import lookup, read_secret
 
 DEFAULT_PORT = 5432
 DOTNET_NAME = "ConnectionStrings__fieldgate"

@@ -6,9 +6,9 @@ from typing import Any
 
 from fastapi import Request
 
-from fieldgate.config import lookup
 from fieldgate.errors import Unavailable
 from fieldgate.observability import logger
+from fieldgate.settings import lookup
 
 # What the CloudFront distribution of template.yaml adds to each request.
 EDGE_KEY_HEADER = "x-edge-key"

@@ -12,7 +12,6 @@ from threading import Thread
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from fieldgate.config import forget_secrets
 from fieldgate.errors import Unavailable
 from fieldgate.observability import logger
 from fieldgate.push import Outcome, PushMessage
@@ -25,6 +24,7 @@ from fieldgate.push.fcm_verdicts import (
     TIME_OUT,
     verdict_of_refusal,
 )
+from fieldgate.settings import forget_secrets
 
 if TYPE_CHECKING:
     from firebase_admin import App

@@ -18,10 +18,10 @@ from uuid import UUID
 from sqlalchemy import Connection, text
 
 from fieldgate import queues
-from fieldgate.config import Settings, load
 from fieldgate.errors import Unavailable
 from fieldgate.observability import logger
 from fieldgate.push.kinds import Kind
+from fieldgate.settings import Settings, load
 
 # How many people one statement writes down: half a second.
 PAGE = 5_000

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from pydantic import AliasChoices, Field
 
-from fieldgate.config import Settings, load, lookup, once, warn_feature_off
 from fieldgate.errors import Unavailable
 from fieldgate.push import Pusher
+from fieldgate.settings import Settings, load, lookup, once, warn_feature_off
 
 FEATURE = "pushes"
 CREDENTIALS = "FIREBASE_CREDENTIALS"
@@ -21,7 +21,7 @@ class FirebaseSettings(Settings):
 
     `url` replaces the address of the provider's API: by a stand-in's, in the local stack. The
     credentials themselves, the JSON of a service account's key, stand in `FIREBASE_CREDENTIALS`
-    (see config), or else in the file at `credentials_path`.
+    (see settings), or else in the file at `credentials_path`.
     """
 
     enabled: bool = Field(

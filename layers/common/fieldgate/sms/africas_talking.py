@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import Field
 
-from fieldgate.config import Settings, forget_secrets, load, lookup, warn_feature_off
+from fieldgate.settings import Settings, forget_secrets, load, lookup, warn_feature_off
 from fieldgate.sms import (
     SmsError,
     SmsMisconfigured,

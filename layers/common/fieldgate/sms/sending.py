@@ -4,10 +4,10 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, model_validator
 
-from fieldgate.config import Settings, load, once
 from fieldgate.observability import count, logger
 from fieldgate.one_time_codes import OneTimeCodeSettings
 from fieldgate.resilience import CircuitOpen, Tries, Vendor
+from fieldgate.settings import Settings, load, once
 from fieldgate.sms import (
     SentSms,
     SmsLeftAlone,

@@ -6,7 +6,7 @@ spending limit.
 
 from typing import TYPE_CHECKING
 
-from fieldgate.config import once
+from fieldgate.settings import once
 from fieldgate.sms import (
     SmsError,
     SmsMisconfigured,

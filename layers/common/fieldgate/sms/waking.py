@@ -3,9 +3,9 @@
 from uuid import UUID, uuid4
 
 from fieldgate import queues
-from fieldgate.config import Settings, load_optional
 from fieldgate.errors import Unavailable
 from fieldgate.observability import logger
+from fieldgate.settings import Settings, load_optional
 
 
 class SmsQueueSettings(Settings):

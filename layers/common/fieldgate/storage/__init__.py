@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from functools import cache
 from typing import TYPE_CHECKING, Protocol
 
-from fieldgate.config import load
+from fieldgate.settings import load
 
 if TYPE_CHECKING:
     from fieldgate.storage.settings import StorageSettings
@@ -232,7 +232,7 @@ def published() -> ObjectStorage:
     return _published(load(StorageSettings))
 
 
-# Cached by settings, not by call, so that config.forget() reaches them too.
+# Cached by settings, not by call, so that settings.forget() reaches them too.
 @cache
 def _private(settings: "StorageSettings", bucket: str) -> ObjectStorage:
     from fieldgate.storage.s3 import S3Storage

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AliasChoices, Field, SecretStr, field_validator, model_validator
 
-from fieldgate.config import Settings
+from fieldgate.settings import Settings
 from fieldgate.sigv4 import Credentials
 
 SPACES_DEFAULT_REGION = "nyc3"

@@ -29,7 +29,7 @@ devices = Table(
     id_column(),
     Column("user_id", Uuid, ForeignKey("users.id", ondelete="CASCADE"), nullable=False),
     Column("session_id", Uuid, ForeignKey("sessions.id", ondelete="CASCADE"), nullable=False),
-    # See fieldgate.push.device_tokens.
+    # See push.device_tokens.
     Column("token_hash", LargeBinary, nullable=False, unique=True),
     Column("token", LargeBinary, nullable=False),
     Column("kind", Text, nullable=False),

@@ -1,6 +1,6 @@
 """What is asked often and seldom changes: kept in this process first, and in Valkey second.
 
-    rights = cached.get("permissions", f"{user_id}:{version}", load_rights)
+    rights = two_level_cache.get("permissions", f"{user_id}:{version}", load_rights)
 
 A value belongs to a region, and lives as long as `TIMES_TO_LIVE` has it (regions.py), counted from
 when it was loaded. A region has a version (versions.py), which is part of its keys: `renew` makes
@@ -23,10 +23,10 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from fieldgate import cache
-from fieldgate.cached.regions import REGIONS_BY_TABLE, TIMES_TO_LIVE, regions_of
-from fieldgate.cached.two_levels import TwoLevels
-from fieldgate.cached.versions import TRUST_SECONDS
-from fieldgate.config import once
+from fieldgate.settings import once
+from fieldgate.two_level_cache.regions import REGIONS_BY_TABLE, TIMES_TO_LIVE, regions_of
+from fieldgate.two_level_cache.two_levels import TwoLevels
+from fieldgate.two_level_cache.versions import TRUST_SECONDS
 
 __all__ = [
     "TIMES_TO_LIVE",

@@ -4,8 +4,8 @@ from typing import Any
 import pytest
 
 from fieldgate import cache
-from fieldgate.cached import local_texts, versions
-from fieldgate.cached.two_levels import TwoLevels
+from fieldgate.two_level_cache import local_texts, versions
+from fieldgate.two_level_cache.two_levels import TwoLevels
 from tests.support.clock import Clock
 
 

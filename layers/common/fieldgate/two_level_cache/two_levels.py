@@ -8,10 +8,10 @@ from typing import Any
 
 from fieldgate import cache, deadline
 from fieldgate.cache import LOCAL_SECONDS
-from fieldgate.cached.local_texts import LocalTexts
-from fieldgate.cached.regions import seconds_of
-from fieldgate.cached.single_flight import SingleFlight
-from fieldgate.cached.versions import Version, Versions
+from fieldgate.two_level_cache.local_texts import LocalTexts
+from fieldgate.two_level_cache.regions import seconds_of
+from fieldgate.two_level_cache.single_flight import SingleFlight
+from fieldgate.two_level_cache.versions import Version, Versions
 
 # Who loads a value has its lock for so long; others look whether it is there so often, which takes
 # a second in all.
@@ -21,7 +21,7 @@ PAUSE_SECONDS = 0.05
 
 
 class TwoLevels:
-    """What `fieldgate.cached` says, of one process.
+    """What `fieldgate.two_level_cache` says, of one process.
 
     Both levels hold a value's text in JSON, by the same key.
     """

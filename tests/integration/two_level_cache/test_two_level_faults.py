@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 from valkey import Valkey
 
-from fieldgate import cache, cached, deadline
-from fieldgate.cached import two_levels
-from fieldgate.cached.two_levels import LOOKS, TwoLevels
-from fieldgate.cached.versions import TRUST_SECONDS
+from fieldgate import cache, deadline, two_level_cache
+from fieldgate.two_level_cache import two_levels
+from fieldgate.two_level_cache.two_levels import LOOKS, TwoLevels
+from fieldgate.two_level_cache.versions import TRUST_SECONDS
 from local.valkey import ValkeyServer, start_valkey
-from tests.integration.cached.conftest import Source
 from tests.integration.test_cache import port_of, silent_server
+from tests.integration.two_level_cache.conftest import Source
 from tests.support.clock import Clock
 from tests.support.parallel import at_once
 from tests.support.ports import free_port
@@ -89,17 +89,17 @@ def test_a_change_while_nobody_could_be_told_is_told_later(
     there: TwoLevels, source: Source, clock: Clock, environment: pytest.MonkeyPatch
 ) -> None:
     """Valkey was there for others, and kept what they know."""
-    cached.renew_missed(lambda tables: dict.fromkeys(tables, "0"))
+    two_level_cache.renew_missed(lambda tables: dict.fromkeys(tables, "0"))
     there.get("configuration", "a", source)
     with environment.context() as cut_off:
         cut_off.setattr(cache, "in_one_trip", lambda commands: None)
         source.value = "another"
-        cached.renew("configuration")
-        cached.renew_missed(lambda tables: dict.fromkeys(tables, "1"))
+        two_level_cache.renew("configuration")
+        two_level_cache.renew_missed(lambda tables: dict.fromkeys(tables, "1"))
     clock.now += TRUST_SECONDS
     assert there.get("configuration", "a", source) == "a value"
 
-    cached.renew_missed(lambda tables: dict.fromkeys(tables, "1"))
+    two_level_cache.renew_missed(lambda tables: dict.fromkeys(tables, "1"))
 
     clock.now += TRUST_SECONDS
     assert there.get("configuration", "a", source) == "another"

@@ -7,9 +7,9 @@ import pytest
 from moto import mock_aws
 from pydantic import AliasChoices, Field
 
-from fieldgate import config
-from fieldgate.config import Settings, load, load_optional, lookup
+from fieldgate import settings
 from fieldgate.errors import ConfigurationError, Unavailable
+from fieldgate.settings import Settings, load, load_optional, lookup
 from tests.support.clock import Clock
 from tests.support.log import Log
 
@@ -83,7 +83,7 @@ def test_an_alias_is_read_and_the_first_name_wins(complete: pytest.MonkeyPatch) 
     complete.setenv("Smtp__Sender", "seed@farm.test")
     assert load(Mail).mail_sender == "seed@farm.test"
 
-    config.forget()
+    settings.forget()
     complete.setenv("MAIL_SENDER", "ours@farm.test")
     assert load(Mail).mail_sender == "ours@farm.test"
 
@@ -93,7 +93,7 @@ def test_what_was_read_is_kept_until_forgotten(complete: pytest.MonkeyPatch) -> 
     complete.setenv("MAIL_HOST", "elsewhere.test")
 
     assert load(Mail) is before
-    config.forget()
+    settings.forget()
     assert load(Mail).mail_host == "elsewhere.test"
 
 
@@ -159,7 +159,7 @@ def test_a_secret_is_asked_for_once_in_five_minutes(
     secrets.put_secret_value(SecretId="mail", SecretString="rotated")
 
     assert lookup("MAIL_PASSWORD") == VALUE
-    config.forget()
+    settings.forget()
     assert lookup("MAIL_PASSWORD") == "rotated"
 
 
@@ -197,8 +197,8 @@ def test_an_integration_whose_secret_cannot_be_read_is_off_until_it_can(
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     """Secrets are then too old at once, and only the pause after a failure counts."""
-    monkeypatch.setattr(config, "SECRET_MAX_AGE_SECONDS", 0)
-    return Clock.instead_of_time_in(config, monkeypatch)
+    monkeypatch.setattr(settings, "SECRET_MAX_AGE_SECONDS", 0)
+    return Clock.instead_of_time_in(settings, monkeypatch)
 
 
 class Kept:
@@ -241,7 +241,7 @@ def test_a_secret_that_can_no_longer_be_read_stays_as_it_was_and_is_tried_once_a
     assert VALUE not in log.text
 
     kept.write("rotated")
-    clock.now += config.RETRY_SECONDS - 1
+    clock.now += settings.RETRY_SECONDS - 1
     assert lookup("MAIL_PASSWORD") == VALUE
     assert len(log.said("setting can't be read anew")) == 1
     clock.now += 1
@@ -256,7 +256,7 @@ def test_a_secret_that_stays_away_is_tried_again_each_minute(
     kept.remove()
     for _ in range(3):
         assert [lookup("MAIL_PASSWORD") for _ in range(5)] == [VALUE] * 5
-        clock.now += config.RETRY_SECONDS
+        clock.now += settings.RETRY_SECONDS
     assert len(log.said("setting can't be read anew")) == 3
 
 
@@ -270,7 +270,7 @@ def test_a_secret_that_was_refused_is_read_anew_and_other_settings_stay(
     kept.write("second")
     assert lookup("MAIL_PASSWORD") == "first"
 
-    config.forget_secrets()
+    settings.forget_secrets()
 
     assert lookup("MAIL_PASSWORD") == "second"
     assert load(Mail) is before
@@ -280,27 +280,27 @@ def test_what_was_refused_is_read_anew_as_soon_as_it_can_be(kept: Kept, clock: C
     kept.write(VALUE)
     lookup("MAIL_PASSWORD")
     kept.remove()
-    config.forget_secrets()
+    settings.forget_secrets()
     # It can't be: one refused secret is no reason to lose all the others.
     assert lookup("MAIL_PASSWORD") == VALUE
     kept.write("rotated")
-    config.forget_secrets()
+    settings.forget_secrets()
     assert lookup("MAIL_PASSWORD") == "rotated"
 
 
 def test_what_is_made_once_is_made_again_when_forgotten() -> None:
     made: list[int] = []
 
-    @config.once
+    @settings.once
     def make(number: int) -> int:
         made.append(number)
         return number
 
     assert [make(1), make(1), make(2)] == [1, 1, 2]
     assert made == [1, 2]
-    config.forget_secrets()
+    settings.forget_secrets()
     make(1)
     assert made == [1, 2]
-    config.forget()
+    settings.forget()
     make(1)
     assert made == [1, 2, 1]

@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from valkey import Valkey
 
-from fieldgate import cache, cached
-from fieldgate.cached.two_levels import TwoLevels
-from fieldgate.cached.versions import TRUST_SECONDS
+from fieldgate import cache, two_level_cache
+from fieldgate.two_level_cache.two_levels import TwoLevels
+from fieldgate.two_level_cache.versions import TRUST_SECONDS
 from local.valkey import ValkeyServer
-from tests.integration.cached.conftest import Source
+from tests.integration.two_level_cache.conftest import Source
 from tests.support.clock import Clock
 
 JSON = st.recursive(
@@ -345,15 +345,15 @@ def test_the_clock_set_back_makes_nothing_young_again(
 
 def test_changes_renew_the_regions_of_their_tables(source: Source) -> None:
     for region in ("configuration", "catalog"):
-        cached.get(region, "a", source)
-    cached.renew_changed(["media", "users"])
-    cached.get("configuration", "a", source)
+        two_level_cache.get(region, "a", source)
+    two_level_cache.renew_changed(["media", "users"])
+    two_level_cache.get("configuration", "a", source)
     assert source.asked == 2
 
-    cached.renew_changed(["media", "configuration"])
+    two_level_cache.renew_changed(["media", "configuration"])
 
     for region in ("configuration", "catalog"):
-        cached.get(region, "a", source)
+        two_level_cache.get(region, "a", source)
     assert source.asked == 3
 
 
@@ -371,16 +371,16 @@ class Marks:
 
 def test_a_change_nobody_told_of_is_found_by_the_change_log(source: Source) -> None:
     marks = Marks()
-    cached.renew_missed(marks)
-    cached.get("configuration", "a", source)
-    cached.renew_missed(marks)
-    cached.get("configuration", "a", source)
+    two_level_cache.renew_missed(marks)
+    two_level_cache.get("configuration", "a", source)
+    two_level_cache.renew_missed(marks)
+    two_level_cache.get("configuration", "a", source)
     assert source.asked == 1
 
     marks.mark = "1"
     for _ in range(2):
-        cached.renew_missed(marks)
-        cached.get("configuration", "a", source)
+        two_level_cache.renew_missed(marks)
+        two_level_cache.get("configuration", "a", source)
     assert source.asked == 2, "and once is enough"
 
 
@@ -389,22 +389,22 @@ def test_a_valkey_that_goes_back_in_time_is_told_again(
 ) -> None:
     """As a replica does that takes over before it has heard of a change."""
     marks = Marks()
-    cached.renew_missed(marks)
-    cached.get("configuration", "a", source)
+    two_level_cache.renew_missed(marks)
+    two_level_cache.get("configuration", "a", source)
     with server(valkey) as client:
         before = {key: (client.get(key), client.pttl(key)) for key in client.keys("*")}
         source.value, marks.mark = "another", "1"
-        cached.renew("configuration")
-        cached.renew_missed(marks)
+        two_level_cache.renew("configuration")
+        two_level_cache.renew_missed(marks)
         client.flushall()
         for key, (text, milliseconds) in before.items():
             client.set(key, text, px=milliseconds if milliseconds > 0 else None)
-    cached.renew_missed(marks)
+    two_level_cache.renew_missed(marks)
     assert TwoLevels().get("configuration", "a", source) == "another"
 
 
 def test_without_valkey_the_change_log_is_not_asked(environment: pytest.MonkeyPatch) -> None:
     environment.delenv("CACHE_URL")
     marks = Marks()
-    cached.renew_missed(marks)
+    two_level_cache.renew_missed(marks)
     assert marks.asked == 0
