@@ -25,6 +25,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from fieldgate import deadline, settings
 from fieldgate.db import engine as engine_module
+from fieldgate.db import waits
 from fieldgate.db.connecting import DatabaseUnreachable, open_connection, tls_context
 from fieldgate.db.driver import IDLE_SECONDS, WaitedTooLong, sqlstate
 from fieldgate.db.engine import (
@@ -90,9 +91,11 @@ def test_a_write_adds_one_round_trip_for_its_transaction(database: Database) -> 
 def test_a_transaction_costs_its_statements_and_one(
     database: Database, statement: Select[Any], count: int
 ) -> None:
+    before = waits.count
     with count_statements(database) as traffic:
         database.transact(lambda c: [c.execute(statement) for _ in range(count)])
     assert (traffic.round_trips, len(traffic.statements)) == (count + 1, count)
+    assert waits.count - before == traffic.round_trips, "what a slow request says of itself"
 
 
 def test_a_failed_body_costs_one_rollback(database: Database) -> None:

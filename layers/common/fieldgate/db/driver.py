@@ -23,6 +23,8 @@ from pg8000.converters import make_params
 from pg8000.core import DESCRIBE, NULL_BYTE, PORTAL, SYNC_MSG, Context, _flush, _write
 from sqlalchemy.dialects.postgresql.pg8000 import PGDialect_pg8000
 
+from fieldgate.db import waits
+
 # The least that COMMIT and ROLLBACK are given: work that just made its deadline is to be saved.
 GRACE_SECONDS = 0.5
 
@@ -188,6 +190,7 @@ class Connection(dbapi.Connection):  # type: ignore[misc]
         if not left:
             raise WaitedTooLong("the time of the call is over")
         self._usock.settimeout(None if left == float("inf") else left)
+        waits.count += 1
         try:
             return exchange()
         except (OSError, dbapi.InterfaceError) as error:

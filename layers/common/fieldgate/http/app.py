@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable
 from functools import cache, partial
 from typing import Any
@@ -13,10 +14,12 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
 from fieldgate import deadline
+from fieldgate.db import waits as database_waits
 from fieldgate.errors import FieldgateError
 from fieldgate.http import failures
 from fieldgate.http.edge import Edge
 from fieldgate.http.limits import Limit, limit_request
+from fieldgate.http.slowness import note_if_slow
 from fieldgate.observability import traced
 
 # Nothing is begun later than this in a request. What was begun by then ends within the function's
@@ -67,8 +70,12 @@ def entry_point(app: FastAPI) -> LambdaHandler:
         # Mangum runs on the thread's current loop. Left to itself it makes one when it is built,
         # which would be at import: files open before there is anything to do.
         asyncio.set_event_loop(_event_loop())
+        began, waits = time.monotonic(), database_waits.count
         with deadline.within(REQUEST_SECONDS):
-            return adapter()(event, context)
+            answer = adapter()(event, context)
+        seconds = time.monotonic() - began
+        note_if_slow(event, answer["statusCode"], seconds, database_waits.count - waits)
+        return answer
 
     return handler
 
