@@ -42,7 +42,9 @@ WITHOUT_EFFECT = {
     "AWS::Lambda::EventSourceMapping": "ScalingConfig",
     "AWS::Lambda::Function": "Architectures Description Tags TracingConfig VpcConfig",
     "AWS::Lambda::LayerVersion": "CompatibleArchitectures CompatibleRuntimes Description",
-    "AWS::Lambda::Permission": "Action FunctionName Principal SourceArn",
+    "AWS::Lambda::Permission": "Action FunctionName Principal SourceAccount SourceArn",
+    # Of a pattern it takes every term to be wanted, so nothing is ever delivered.
+    "AWS::Logs::SubscriptionFilter": "DestinationArn FilterPattern LogGroupName",
     # The gate answers every preflight itself.
     "AWS::S3::Bucket": "BucketEncryption CorsConfiguration LifecycleConfiguration "
     "OwnershipControls PublicAccessBlockConfiguration",
@@ -52,7 +54,11 @@ WITHOUT_EFFECT = {
     "AWS::SQS::QueuePolicy": "PolicyDocument Queues",
 }
 # Of these nothing is left to do, and nothing refers to them.
-LEFT_OUT = {"AWS::CloudWatch::Alarm", "AWS::Lambda::Permission"}
+LEFT_OUT = {
+    "AWS::CloudWatch::Alarm",
+    "AWS::Lambda::Permission",
+    "AWS::Logs::SubscriptionFilter",
+}
 
 
 def leave_out_without_effect(template: Template) -> None:

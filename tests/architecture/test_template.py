@@ -144,15 +144,41 @@ def test_a_message_is_not_seen_again_while_it_is_worked_on(
         assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
 
 
-def test_every_function_has_its_own_log_kept_for_14_days(
-    resources: dict[str, dict[str, Any]],
+def test_a_function_logs_with_its_domain(source: Template, deployed: Template) -> None:
+    groups = of_type(deployed["Resources"], "AWS::Logs::LogGroup")
+    for name, function in sam.resources(source, sam.FUNCTION):
+        group = groups[function["LoggingConfig"]["LogGroup"]["Ref"]]["LogGroupName"]["Fn::Sub"]
+        domain = function["Handler"].partition(".")[0]
+        # What is subscribed to the logs must not hear of itself.
+        last = "keep_errors" if name == "KeepErrors" else domain
+        assert group == f"/fieldgate/${{Environment}}/{last}", name
+
+
+def test_logs_are_kept_by_what_they_hold(deployed: Template) -> None:
+    kept = {
+        group["LogGroupName"]["Fn::Sub"].rpartition("/")[2]: group["RetentionInDays"]
+        for group in of_type(deployed["Resources"], "AWS::Logs::LogGroup").values()
+    }
+    assert {name for name, days in kept.items() if days == 7} == {"http-api", "realtime-api"}
+    assert {name for name, days in kept.items() if days == 30} == {"errors", "exceptions"}
+    assert {days for days in kept.values() if days not in {7, 30}} == {14}
+
+
+def test_what_goes_wrong_is_copied_from_every_application_log_but_the_copiers(
+    deployed: Template,
 ) -> None:
-    groups = of_type(resources, "AWS::Logs::LogGroup")
-    assert all(group["RetentionInDays"] == 14 for group in groups.values())
-    functions = of_type(resources, "AWS::Lambda::Function")
-    logs = [function["LoggingConfig"]["LogGroup"]["Ref"] for function in functions.values()]
-    assert len(set(logs)) == len(functions)
-    assert set(logs) <= groups.keys()
+    resources = deployed["Resources"]
+    logs = {
+        function["LoggingConfig"]["LogGroup"]["Ref"]
+        for name, function in of_type(resources, "AWS::Lambda::Function").items()
+        if name != "KeepErrors"
+    }
+    filters = of_type(resources, "AWS::Logs::SubscriptionFilter")
+    assert {subscription["LogGroupName"]["Ref"] for subscription in filters.values()} == logs
+    for name, subscription in filters.items():
+        assert subscription["DestinationArn"] == {"Fn::GetAtt": ["KeepErrors", "Arn"]}
+        # CloudWatch refuses a destination that it may not invoke.
+        assert resources[name]["DependsOn"] == "KeepErrorsPermission"
 
 
 def test_every_function_has_its_own_role_and_no_permission_is_a_wildcard(

@@ -57,7 +57,14 @@ CODE_SAMPLES = {
 }
 # In integration/realtime.
 REALTIME_SAMPLES = {"authorize_connection", "check_realtime"}
-OTHER_SAMPLES = {"authorize", "refresh_tokens", "migrate"} | CODE_SAMPLES | REALTIME_SAMPLES
+# In operations/test_keep_errors.py.
+OPERATIONS_SAMPLES = {"keep_errors"}
+OTHER_SAMPLES = (
+    {"authorize", "refresh_tokens", "migrate"}
+    | CODE_SAMPLES
+    | REALTIME_SAMPLES
+    | OPERATIONS_SAMPLES
+)
 # Each has a test of its own that all its functions' samples are run.
 LARGER_DOMAINS = {"configuration", "push", "realtime", "sms", "stock", "uploads"}
 
