@@ -4,6 +4,7 @@ from typing import Any
 
 from fieldgate import deadline
 from fieldgate.authorizer import AuthorizerContext
+from fieldgate.error_reports import reported
 from fieldgate.observability import logger
 from identity.session_check import check
 
@@ -11,6 +12,7 @@ from identity.session_check import check
 CHECK_SECONDS = 5
 
 
+@reported
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     authorization = (event.get("headers") or {}).get("authorization", "")
     with deadline.within(CHECK_SECONDS):

@@ -7,6 +7,7 @@ from typing import Any
 
 from fieldgate import deadline
 from fieldgate.authorizer import AuthorizerContext, bearer_token
+from fieldgate.error_reports import reported
 from fieldgate.errors import Unauthorized
 from fieldgate.observability import logger
 from identity.session_check import check
@@ -15,6 +16,7 @@ from identity.session_check import check
 CHECK_SECONDS = 5
 
 
+@reported
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     connection_id = event.get("requestContext", {}).get("connectionId")
     try:

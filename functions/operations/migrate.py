@@ -8,6 +8,7 @@ from typing import Any
 
 from fieldgate.db.migrate import migrate
 from fieldgate.db.url import resolve_database_address
+from fieldgate.error_reports import reported
 from fieldgate.observability import logger
 from fieldgate.settings import Settings, load
 from operations import custom_resource
@@ -17,6 +18,7 @@ class MigrationSettings(Settings):
     run_migrations: bool = True
 
 
+@reported
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     if "ResponseURL" not in event:
         return _migrate()

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from fieldgate import deadline
 from fieldgate.db.engine import database
+from fieldgate.error_reports import reported
 from fieldgate.errors import FieldgateError, Forbidden
 from fieldgate.observability import logger
 from realtime import connection_store
@@ -20,6 +21,7 @@ STATUS = {"added": 200, "refused": 403, "too_many": 429}
 REASONS = {"refused": "no living session", "too_many": "too many connections"}
 
 
+@reported
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     connection_id = event["requestContext"]["connectionId"]
     try:

@@ -3,12 +3,14 @@
 from typing import Any
 
 from fieldgate import deadline
+from fieldgate.error_reports import reported
 from fieldgate.observability import logger
 from realtime.speaking import forget
 
 DISCONNECT_SECONDS = 5
 
 
+@reported
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     context = event["requestContext"]
     with deadline.within(DISCONNECT_SECONDS):

@@ -8,6 +8,7 @@ costs next to nothing, and answering a ping nothing.
 from functools import cache
 from typing import Any
 
+from fieldgate.error_reports import reported
 from fieldgate.observability import logger
 from realtime import answering
 from realtime.invocation_limits import FrameCounts
@@ -21,6 +22,7 @@ PONGS = {
 }
 
 
+@reported
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     body = event.get("body") or ""
     connection_id = event["requestContext"]["connectionId"]

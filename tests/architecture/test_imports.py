@@ -1,13 +1,11 @@
 """Imports run one way, functions stay thin, and importing does nothing but define."""
 
 import ast
-import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from local import import_budgets
 from local import template as sam
 from local.template import ROOT
 
@@ -42,8 +40,47 @@ HEAVY = {
     "argon2",
     "bcrypt",
     "olefile",
+    "sentry_sdk",
     "aiohttp",
     "tenacity",
+}
+# The only places that name a package of these: what begins so may load it once it is used.
+MAY_USE = {
+    "PIL": ("functions/uploads/photo",),
+    "olefile": ("functions/uploads/documents.py",),
+    "aiohttp": ("functions/realtime/posting.py",),
+    "firebase_admin": ("layers/common/fieldgate/push/fcm",),
+    "google": ("layers/common/fieldgate/push/fcm.py",),
+    "africastalking": ("layers/common/fieldgate/sms/africas_talking.py",),
+    "argon2": ("functions/identity/passwords.py",),
+    "bcrypt": ("functions/identity/passwords.py",),
+    "phonenumbers": ("functions/identity/phone_numbers.py", "functions/sms/pumping.py"),
+    "jwt": ("layers/common/fieldgate/tokens.py",),
+    "cryptography": ("layers/common/fieldgate/tokens.py", "functions/push/device_tokens.py"),
+    "valkey": ("layers/common/fieldgate/cache.py",),
+    "stamina": ("layers/common/fieldgate/resilience.py",),
+    "sentry_sdk": ("layers/common/fieldgate/error_reports.py",),
+    "aws_xray_sdk": (),  # Powertools' Tracer does
+    "alembic": ("layers/common/fieldgate/db/migrate.py",),
+    "boto3": (
+        "layers/common/fieldgate/queues.py",
+        "layers/common/fieldgate/sms/sns.py",
+        "layers/common/fieldgate/storage/s3_client.py",
+        "functions/operations/kept_logs.py",
+    ),
+    "fastapi": ("layers/common/fieldgate/http/", *(f"functions/{domain}/" for domain in DOMAINS)),
+    "mangum": ("layers/common/fieldgate/http/app.py",),
+}
+# Functions that know nothing of the database until they are asked for something, if ever.
+WITHOUT_DATABASE = {
+    *("edge.unknown_route", "health.generate_204", "health.get_version", "identity.publish_keys"),
+    *("identity.authorize", "identity.authorize_connection", "operations.keep_errors"),
+    *("realtime.negotiate", "realtime.on_disconnect", "realtime.on_message"),
+}
+HTTP = {
+    properties["Handler"].removesuffix(".handler")
+    for _, properties in sam.resources(sam.read_template(), sam.FUNCTION)
+    if any(event["Type"] == "HttpApi" for event in properties.get("Events", {}).values())
 }
 # What the answer to a ping is too hot to wait for: an invocation each 15 s for every phone.
 TOO_HEAVY_FOR_A_PING = {"sqlalchemy", "pydantic", "fastapi", "mangum", "aws_lambda_powertools"}
@@ -125,6 +162,13 @@ def test_a_function_is_thin(handler: str) -> None:
     assert not imported(path) & forbidden
 
 
+@pytest.mark.parametrize("handler", HANDLERS)
+def test_the_errors_of_a_function_are_reported(handler: str) -> None:
+    source = (FUNCTIONS / f"{handler.replace('.', '/')}.py").read_text()
+    ways = ("@traced\ndef handler(", "@reported\ndef handler(", "handler = entry_point(app)")
+    assert any(f"\n{way}" in source for way in ways)
+
+
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_importing_only_defines(path: Path) -> None:
     for statement in ast.parse(path.read_text()).body:
@@ -150,32 +194,38 @@ def test_importing_only_defines(path: Path) -> None:
 
 @pytest.mark.parametrize("handler", HANDLERS)
 def test_importing_a_function_needs_no_environment_and_loads_nothing_heavy(handler: str) -> None:
-    assert not loaded_by(handler) & HEAVY
+    assert not import_budgets.loaded()[handler] & HEAVY
 
 
 def test_answering_a_ping_waits_for_no_library() -> None:
-    assert not loaded_by("realtime.on_message") & (HEAVY | TOO_HEAVY_FOR_A_PING)
+    loaded = import_budgets.loaded()["realtime.on_message"]
+    assert not loaded & (HEAVY | TOO_HEAVY_FOR_A_PING)
 
 
-def loaded_by(handler: str) -> set[str]:
-    """Return every module that is loaded once a function's module is."""
-    program = (
-        "import sys, json\n"
-        # Any look into the network while importing is a failure.
-        "sys.addaudithook(lambda event, _: sys.exit(event) if event.startswith('socket.') else 0)\n"
-        f"import {handler}\n"
-        "print(json.dumps(sorted(sys.modules)))"
-    )
-    path = ":".join([str(FUNCTIONS), str(LAYER.parent), str(ROOT)])
-    ran = subprocess.run(
-        [sys.executable, "-W", "error", "-c", program],
-        env={"PYTHONPATH": path},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert ran.returncode == 0, ran.stderr
-    return set(json.loads(ran.stdout))
+@pytest.mark.parametrize("package", MAY_USE)
+def test_a_heavy_package_is_named_where_it_is_needed(package: str) -> None:
+    users = [str(path.relative_to(ROOT)) for path in SOURCES if package in imported(path)]
+    assert [user for user in users if not user.startswith(MAY_USE[package])] == []
+
+
+@pytest.mark.parametrize("handler", HANDLERS)
+def test_a_function_loads_the_database_and_http_only_where_they_are_its_work(handler: str) -> None:
+    loaded = import_budgets.loaded()[handler]
+    assert ("sqlalchemy" in loaded) == (handler not in WITHOUT_DATABASE)
+    assert ("pg8000" in loaded) == (handler not in WITHOUT_DATABASE)
+    assert ("fastapi" in loaded) == (handler in HTTP)
+
+
+def test_functions_keep_to_their_budgets_of_modules() -> None:
+    assert import_budgets.over_budget(import_budgets.loaded(), import_budgets.read()) == []
+
+
+def test_a_function_over_its_budget_is_told_of_by_name() -> None:
+    found = {"a.grown": {f"pg8000.{n}" for n in range(103)}, "a.same": {"os"}, "a.new": {"os"}}
+    faults = import_budgets.over_budget(found, {"a.grown": 100, "a.same": 1, "a.gone": 5})
+    assert [fault.partition(" ")[0] for fault in faults] == ["a.gone", "a.grown", "a.new"]
+    assert "loads 103 modules" in faults[1]
+    assert "pg8000 (103)" in faults[1]
 
 
 def test_every_folder_of_functions_is_known() -> None:

@@ -3,11 +3,14 @@
 Everything is built at first use: importing this module creates nothing.
 """
 
+import logging
 import os
 import re
 from collections.abc import Callable
 from functools import cache, wraps
 from typing import TYPE_CHECKING, Any
+
+from fieldgate.error_reports import NotingHandler, reported
 
 if TYPE_CHECKING:
     from aws_lambda_powertools import Logger
@@ -76,7 +79,9 @@ def logger() -> "Logger":
         def serialize(self, log: dict[str, Any]) -> str:  # type: ignore[override]
             return super().serialize(mask(log))
 
-    return Logger(logger_formatter=MaskingFormatter(), utc=True)
+    made = Logger(logger_formatter=MaskingFormatter(), utc=True)
+    made.addHandler(NotingHandler(logging.ERROR))
+    return made
 
 
 def count(metric: str, **dimensions: str) -> None:
@@ -117,6 +122,7 @@ def traced[**P, R](handler: Callable[P, R]) -> Callable[P, R]:
 
     Elsewhere the X-Ray SDK isn't even imported, which would add 100 ms to a cold start. Neither
     answers nor errors are recorded with it: they hold personal data, and the log has them masked.
+    Errors are `reported`, which masks them as well.
     """
 
     @cache
@@ -128,6 +134,7 @@ def traced[**P, R](handler: Callable[P, R]) -> Callable[P, R]:
         capture = Tracer(auto_patch=False).capture_lambda_handler
         return capture(handler, capture_response=False, capture_error=False)
 
+    @reported
     @wraps(handler)
     def entry(*args: P.args, **kwargs: P.kwargs) -> R:
         return chosen()(*args, **kwargs)
