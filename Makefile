@@ -69,6 +69,7 @@ check: .venv/synced .venvs/sam/synced .venvs/checkov/synced ## Lint, types, temp
 	.venv/bin/cfn-lint .build/template.json
 	$(LOCALLY) .venvs/checkov/bin/checkov --file .build/template.json --framework cloudformation \
 		--compact --quiet --skip-download
+	$(PYTHON) -m local.import_budgets
 	$(UV) lock --check
 
 format: .venv/synced ## Put the source into its one form
@@ -80,6 +81,9 @@ build: .venvs/sam/synced ## Build functions and layers for AWS (arm64), without 
 
 deploy: build .venv/synced ## Deploy to AWS: ENV=staging PARAMETERS="DatabaseSecretArn=... ..."
 	$(PYTHON) -m local.deploy_to_aws $(ENV) $(PARAMETERS)
+
+smoke: .venv/synced ## Look from outside whether an environment works: BASE_URL=https://...
+	@exec $(PYTHON) -m local.smoke
 
 keys: .venv/synced ## Make a key pair to sign access tokens with, in .build/
 	$(PYTHON) -m local.signing_keys

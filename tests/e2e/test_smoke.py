@@ -1,0 +1,122 @@
+"""`make smoke`: it finds a good environment good, and says what is wrong with another."""
+
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import httpx
+import pytest
+
+from local.accounts import PASSWORD, PHONES
+from local.template import ROOT
+from tests.e2e.conftest import Stack
+from tests.support.ports import free_port_pair
+
+ADMIN = {"SMOKE_IDENTIFIER": PHONES["admin"], "SMOKE_PASSWORD": PASSWORD}
+
+
+def smoke(base_url: str, **environment: str) -> tuple[int, str]:
+    """Run it as make does; return the exit code and what it told."""
+    done = subprocess.run(
+        [sys.executable, "-m", "local.smoke"],
+        cwd=ROOT,
+        env=os.environ
+        | {"BASE_URL": base_url, "PYTHONPATH": "functions:layers/common:."}
+        | environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert "Traceback" not in done.stderr
+    return done.returncode, done.stdout + done.stderr
+
+
+class Portal(BaseHTTPRequestHandler):
+    """Answers everything with its own page, as portals do."""
+
+    def do_GET(self) -> None:
+        page = b"<html>Welcome to our network</html>"
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(page)))
+        self.end_headers()
+        self.wfile.write(page)
+
+    do_POST = do_HEAD = do_OPTIONS = do_GET  # noqa: N815
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def portal() -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Portal) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def commit(stack: Stack) -> str:
+    return str(httpx.get(f"{stack.url}/health/version").json()["commitSha"])
+
+
+def test_the_stack_passes_and_nothing_stays(stack: Stack, commit: str) -> None:
+    with stack.phone("admin") as admin:
+        before = admin.get("/api/v1/media?folder=uploads").json()["pagination"]["total"]
+        code, told = smoke(stack.url, COMMIT=commit, SETTLE_SECONDS="60", **ADMIN)
+        assert code == 0, told
+        after = admin.get("/api/v1/media?folder=uploads").json()["pagination"]["total"]
+    assert after == before
+    for line in ("CORS, the web app", "DataChanged of it", "delete it", "sign out"):
+        assert f"ok       {line}" in told
+    assert "All 26 checks passed" in told
+    assert PASSWORD not in told
+
+
+def test_what_it_has_no_account_for_is_left_out(stack: Stack) -> None:
+    code, told = smoke(stack.url, SMOKE_IDENTIFIER="", SMOKE_PASSWORD="", SETTLE_SECONDS="60")
+    assert code == 0, told
+    assert "left out signing in" in told
+
+
+def test_other_code_than_the_expected_is_a_failure(stack: Stack, commit: str) -> None:
+    code, told = smoke(stack.url, COMMIT="0000000", SETTLE_SECONDS="0")
+    assert code == 1
+    assert f"commit {commit} answers, not 0000000" in told
+
+
+def test_a_wrong_password_is_a_failure(stack: Stack) -> None:
+    wrong = ADMIN | {"SMOKE_PASSWORD": "not the password"}
+    code, told = smoke(stack.url, SETTLE_SECONDS="0", **wrong)
+    assert code == 1
+    assert "FAILED   sign in" in told
+    assert "INVALID_CREDENTIALS" in told
+    assert "not the password" not in told
+
+
+def test_another_server_fails_with_its_own_words(portal: str) -> None:
+    code, told = smoke(portal, SETTLE_SECONDS="0", **ADMIN)
+    assert code == 1
+    assert "phones look for portals by it: 200 <html>Welcome to our network</html>" in told
+    assert "12 of 14 checks failed" in told
+    assert "not told credentials" in told
+
+
+def test_nobody_there_is_said_at_once() -> None:
+    url = f"http://127.0.0.1:{free_port_pair()}"
+    code, told = smoke(url, SETTLE_SECONDS="0")
+    assert code == 1
+    assert f"Nobody to ask at {url}" in told
+    assert "make up" in told
+
+
+def test_without_an_address_it_says_how_it_is_called() -> None:
+    code, told = smoke("")
+    assert code == 2
+    assert "make smoke BASE_URL=" in told
