@@ -35,10 +35,12 @@ WITHOUT_EFFECT = {
     # local/websocket_api.py takes out.
     "AWS::ApiGatewayV2::Route": "RouteResponseSelectionExpression",
     "AWS::ApiGatewayV2::Stage": "AccessLogSettings DefaultRouteSettings Tags",
-    "AWS::CloudWatch::Alarm": "AlarmActions AlarmDescription ComparisonOperator Dimensions "
-    "EvaluationPeriods MetricName Namespace Period Statistic Threshold TreatMissingData",
+    "AWS::CloudWatch::Alarm": "AlarmActions AlarmDescription ComparisonOperator DatapointsToAlarm "
+    "Dimensions EvaluationPeriods ExtendedStatistic MetricName Metrics Namespace Period Statistic "
+    "Threshold TreatMissingData",
     "AWS::IAM::ManagedPolicy": "Description PolicyDocument",
     "AWS::IAM::Role": "AssumeRolePolicyDocument ManagedPolicyArns Policies Tags",
+    "AWS::KMS::Key": "Description EnableKeyRotation KeyPolicy",
     "AWS::Lambda::EventSourceMapping": "ScalingConfig",
     "AWS::Lambda::Function": "Architectures Description Tags TracingConfig VpcConfig",
     "AWS::Lambda::LayerVersion": "CompatibleArchitectures CompatibleRuntimes Description",
@@ -50,14 +52,21 @@ WITHOUT_EFFECT = {
     "OwnershipControls PublicAccessBlockConfiguration",
     "AWS::S3::BucketPolicy": "Bucket PolicyDocument",
     "AWS::Scheduler::Schedule": "FlexibleTimeWindow",
+    "AWS::SNS::Subscription": "Endpoint Protocol TopicArn",
+    "AWS::SNS::Topic": "DisplayName KmsMasterKeyId",
+    "AWS::SNS::TopicPolicy": "PolicyDocument Topics",
     "AWS::SQS::Queue": "SqsManagedSseEnabled",
     "AWS::SQS::QueuePolicy": "PolicyDocument Queues",
 }
 # Of these nothing is left to do, and nothing refers to them.
 LEFT_OUT = {
     "AWS::CloudWatch::Alarm",
+    "AWS::KMS::Key",
     "AWS::Lambda::Permission",
     "AWS::Logs::SubscriptionFilter",
+    "AWS::SNS::Subscription",
+    "AWS::SNS::Topic",
+    "AWS::SNS::TopicPolicy",
 }
 
 

@@ -106,6 +106,9 @@ def _measure(done: Done) -> None:
         gauge("Pushes", number, outcome=outcome)
     for outcome, number in done.messages.items():
         gauge("PushMessages", number, outcome=outcome)
+    if tried := done.messages.total() - done.messages["not_tried"]:
+        gauge("PushMessagesTried", tried)
+        gauge("PushMessagesSent", done.messages["sent"])
     if done.recipients or done.messages:
         about = {"recipients": done.recipients, "messages": done.messages}
         logger().info("pushed", extra=about)

@@ -57,6 +57,7 @@ def _send(database: Database, sending: Sending, claimed: ClaimedSms) -> None:
         with deadline.within(RECORD_SECONDS):
             database.transact(lambda connection: store.record_failed(connection, claimed, reason))
         logger().warning("text failed", extra=_described(claimed) | {"reason": reason})
+        count("SmsFailed")
         count("SmsFailed", reason=reason)
     except Exception as error:
         reason = error.reason if isinstance(error, SmsError) else type(error).__name__
@@ -68,6 +69,7 @@ def _send(database: Database, sending: Sending, claimed: ClaimedSms) -> None:
         with deadline.within(RECORD_SECONDS):
             _record_sent(database, claimed, sent)
         logger().info("text sent", extra=_described(claimed) | {"provider": sent.provider})
+        count("SmsSent")
         count("SmsSent", provider=sent.provider)
 
 

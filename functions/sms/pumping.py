@@ -11,9 +11,10 @@ from fieldgate.observability import gauge, logger, percentage
 from sms import store
 from sms.store import Conversion
 
-# How many codes tell something: to a range of a thousand numbers, to a country.
+# How many codes tell something: to a range of a thousand numbers, to a country, to everybody.
 ENOUGH_TO_RANGE = 10
 ENOUGH_TO_COUNTRY = 50
+ENOUGH_IN_ALL = 20
 MIN_PERCENT = 20
 # Each range is a metric of its own, which is paid for.
 MEASURED_RANGES = 10
@@ -28,6 +29,9 @@ def watch(database: Database) -> None:
     for place in suspected:
         logger().warning("codes sent and not typed in", extra=place)
     gauge("OtpPumpingSuspected", len(suspected))
+    everywhere = in_all(ranges)
+    if everywhere.sent >= ENOUGH_IN_ALL:
+        percentage("OtpConversion", everywhere.percent)
     for to in worst(ranges):
         percentage("OtpConversion", to.percent, prefix=_name(to))
     for to in countries:
@@ -49,6 +53,11 @@ def worst(ranges: list[Conversion]) -> list[Conversion]:
     """Return the few ranges with enough codes that the smallest part of came back."""
     telling = [to for to in ranges if to.sent >= ENOUGH_TO_RANGE]
     return sorted(telling, key=lambda to: (to.percent, -to.sent))[:MEASURED_RANGES]
+
+
+def in_all(ranges: list[Conversion]) -> Conversion:
+    """Add up all ranges."""
+    return Conversion("", sum(to.sent for to in ranges), sum(to.verified for to in ranges))
 
 
 def by_country(ranges: list[Conversion]) -> list[Conversion]:

@@ -266,6 +266,7 @@ def _reopen(places: Places, claimed: Claim, received: int) -> bool:
     logger().warning("chunks needed", extra=_described(claimed.upload) | details)
     count("UploadReopened")
     if state == "failed":
+        count("UploadFailed")
         count("UploadFailed", reason=upload_store.TOO_MANY_FAILURES)
     return state is not None
 
@@ -273,6 +274,7 @@ def _reopen(places: Places, claimed: Claim, received: int) -> bool:
 def _fail(places: Places, claimed: Claim, reason: str) -> bool:
     failed = _transact(places, lambda connection: assembly_store.fail(connection, claimed, reason))
     logger().warning("upload failed", extra=_described(claimed.upload) | {"reason": reason})
+    count("UploadFailed")
     count("UploadFailed", reason=reason)
     return failed
 
@@ -282,6 +284,7 @@ def _refuse(places: Places, claimed: Claim, reason: str) -> bool:
         places, lambda connection: assembly_store.refuse(connection, claimed, reason)
     )
     logger().warning("upload refused", extra=_described(claimed.upload) | {"reason": reason})
+    count("UploadRefused")
     count("UploadRefused", reason=reason)
     if refused:
         # What is signed may still bring more, which the clean-up removes.

@@ -180,6 +180,7 @@ def report_failure(
         logger().warning("chunk did not get through", extra=details)
         upload = counted or _find(database, upload_id, owner_id)
         if counted is not None and counted.state == "failed":
+            count("UploadFailed")
             count("UploadFailed", reason=upload_store.TOO_MANY_FAILURES)
         state = upload.state_at(_now())
     if state not in upload_store.GOING_ON:

@@ -1,11 +1,9 @@
-"""An alarm on a metric of ours watches one that is written, under exactly its dimensions.
+"""An alarm watches what there is: to CloudWatch one on a metric that nobody writes is fine.
 
-To CloudWatch an alarm on a metric that nobody writes is fine: it has no data, and never goes off.
+It has no data, and never goes off.
 """
 
-import ast
-from collections.abc import Iterator
-from pathlib import Path
+import re
 from typing import Any
 
 import pytest
@@ -13,57 +11,105 @@ import pytest
 from fieldgate import observability
 from local import template as sam
 from local.template import ROOT
+from tests.support.metrics import names_in, watched_by, written
 
-SOURCES = [*(ROOT / "functions").rglob("*.py"), *(ROOT / "layers/common/fieldgate").rglob("*.py")]
-WRITERS = {
-    writer.__name__
-    for writer in (observability.count, observability.gauge, observability.percentage)
-}
 TEMPLATE = sam.read_template()
-ALARMS = {
-    name: alarm
-    for name, alarm in sam.resources(TEMPLATE, "AWS::CloudWatch::Alarm")
-    if alarm.get("Namespace") == observability.METRICS_NAMESPACE
+ALARMS = dict(sam.resources(TEMPLATE, "AWS::CloudWatch::Alarm"))
+FUNCTIONS = dict(sam.resources(TEMPLATE, sam.FUNCTION))
+# docs.aws.amazon.com: lambda/latest/dg/monitoring-metrics-types.html,
+# apigateway/latest/developerguide/http-api-metrics.html and
+# apigateway-websocket-api-logging.html,
+# AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-available-cloudwatch-metrics.html
+AWS_METRICS = {
+    "AWS/Lambda": {"ConcurrentExecutions", "Duration", "Errors", "Throttles"},
+    "AWS/ApiGateway": {"4xx", "5xx", "Count", "ExecutionError", "IntegrationError", "Latency"},
+    "AWS/SQS": {"ApproximateAgeOfOldestMessage", "ApproximateNumberOfMessagesVisible"},
 }
-
-
-def metrics(path: Path) -> Iterator[tuple[str, frozenset[str | None]]]:
-    """Yield name and own dimensions of each metric that a module writes."""
-    for node in ast.walk(ast.parse(path.read_text())):
-        if (
-            isinstance(node, ast.Call)
-            and isinstance(node.func, ast.Name)
-            and node.func.id in WRITERS
-            and path != Path(observability.__file__)
-        ):
-            names = [
-                part.value for part in ast.walk(node.args[0]) if isinstance(part, ast.Constant)
-            ]
-            assert names, f"{path}:{node.lineno}: a metric whose name can't be read here"
-            for name in names:
-                assert isinstance(name, str)
-                yield name, frozenset(keyword.arg for keyword in node.keywords)
-
-
-WRITTEN = {metric for path in SOURCES for metric in metrics(path)}
+# By namespace: the dimension that names a resource of the template, and the types it may be of.
+NAMED_BY = {
+    "AWS/Lambda": ("FunctionName", {sam.FUNCTION}),
+    "AWS/ApiGateway": ("ApiId", {"AWS::Serverless::HttpApi", "AWS::ApiGatewayV2::Api"}),
+    "AWS/SQS": ("QueueName", {"AWS::SQS::Queue"}),
+}
+# Of the account in this region.
+WITHOUT_DIMENSIONS = {"ConcurrentExecutions", "Throttles"}
 
 
 def test_the_metrics_are_found() -> None:
-    assert ("OtpPumpingSuspected", frozenset()) in WRITTEN
-    assert ("OtpConversion", frozenset({"prefix"})) in WRITTEN
-    assert ("OtpWrong", frozenset({"purpose"})) in WRITTEN
-    assert ALARMS
+    assert ("OtpPumpingSuspected", frozenset()) in written()
+    assert ("OtpConversion", frozenset({"prefix"})) in written()
+    assert ("OtpWrong", frozenset({"purpose"})) in written()
+    namespaces = {metric.namespace for alarm in ALARMS.values() for metric in watched_by(alarm)}
+    assert namespaces == {observability.METRICS_NAMESPACE, *AWS_METRICS}
 
 
 @pytest.mark.parametrize("alarm", ALARMS.values(), ids=ALARMS)
 def test_an_alarm_watches_a_metric_that_is_written(alarm: dict[str, Any]) -> None:
-    assert (alarm["MetricName"], frozenset()) in WRITTEN
     # A metric without dimensions of its own has this one, by Powertools.
     service = TEMPLATE["Globals"]["Function"]["Environment"]["Variables"]["POWERTOOLS_SERVICE_NAME"]
-    assert alarm.get("Dimensions") == [{"Name": "service", "Value": service}]
+    for metric in watched_by(alarm):
+        if metric.namespace == observability.METRICS_NAMESPACE:
+            assert (metric.name, frozenset()) in written()
+            assert metric.dimensions == {"service": service}
+            continue
+        assert metric.name in AWS_METRICS[metric.namespace]
+        if not metric.dimensions:
+            assert metric.name in WITHOUT_DIMENSIONS
+            continue
+        dimension, types = NAMED_BY[metric.namespace]
+        (reference,) = metric.dimensions[dimension].values()
+        name = reference if isinstance(reference, str) else reference[0]
+        assert TEMPLATE["Resources"][name.removesuffix(".QueueName")]["Type"] in types
+
+
+@pytest.mark.parametrize(
+    "alarm", [alarm for alarm in ALARMS.values() if "Metrics" in alarm], ids=lambda alarm: ""
+)
+def test_an_alarms_expression_stands_on_the_metrics_beside_it(alarm: dict[str, Any]) -> None:
+    ids = {query["Id"] for query in alarm["Metrics"] if "MetricStat" in query}
+    # What CloudWatch takes, and the form it wants of an id.
+    assert len(ids) <= 10
+    assert all(re.fullmatch(r"[a-z]\w*", id_) for id_ in ids)
+    (expression,) = (query for query in alarm["Metrics"] if "Expression" in query)
+    text = expression["Expression"]
+    text = text if isinstance(text, str) else text["Fn::Sub"]
+    assert "METRICS()" in text or names_in(text) == ids
+    periods = {q["MetricStat"]["Period"] for q in alarm["Metrics"] if "MetricStat" in q}
+    assert len(periods) == 1
+    assert all(q["ReturnData"] is False for q in alarm["Metrics"] if "MetricStat" in q)
+
+
+def test_time_outs_are_said_as_they_are() -> None:
+    queries = {query["Id"]: query for query in ALARMS["DurationsAlarm"]["Metrics"]}
+    divisors = re.findall(r"(\w+) / (\d+)[,\]]", queries.pop("watched")["Expression"])
+    assert len(divisors) == len(queries)
+    for id_, seconds in divisors:
+        (dimension,) = queries[id_]["MetricStat"]["Metric"]["Dimensions"]
+        assert FUNCTIONS[dimension["Value"]["Ref"]]["Timeout"] == int(seconds), id_
+
+
+def test_every_alarm_speaks_and_tells_what_it_means() -> None:
+    for name, alarm in ALARMS.items():
+        assert alarm["AlarmActions"] == [
+            {"Fn::If": ["HasAlarmTopic", {"Ref": "AlarmTopicArn"}, {"Ref": "AlarmTopic"}]}
+        ], name
+        assert alarm["AlarmDescription"]
+        # Else an idle night would be an alarm, or a morning without data all is well for ever.
+        assert alarm["TreatMissingData"] == "notBreaching", name
+
+
+def test_the_runbook_has_every_alarm_and_no_other() -> None:
+    page = (ROOT / "docs/operations.md").read_text()
+    rows = [line for line in page.splitlines() if line.startswith("| `") and "Alarm`" in line]
+    named = [name for row in rows for name in re.findall(r"`(\w+Alarm)`", row.split("|")[1])]
+    assert sorted(named) == sorted(ALARMS)
+    for row in rows:
+        cells = [cell.strip() for cell in row.strip("|").split("|")]
+        assert len(cells) == 4, row
+        assert all(cells), row
 
 
 def test_no_function_calls_itself_another_service() -> None:
-    for name, function in sam.resources(TEMPLATE, sam.FUNCTION):
+    for name, function in FUNCTIONS.items():
         own = function.get("Environment", {}).get("Variables", {})
         assert "POWERTOOLS_SERVICE_NAME" not in own, name

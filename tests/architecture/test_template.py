@@ -348,7 +348,7 @@ def test_a_schedules_function_has_an_alarm_on_its_errors(
     alarmed = {
         dimension["Value"]["Ref"]
         for alarm in of_type(resources, "AWS::CloudWatch::Alarm").values()
-        if alarm["MetricName"] == "Errors"
+        if alarm.get("MetricName") == "Errors"
         for dimension in alarm["Dimensions"]
     }
     schedules = of_type(resources, "AWS::Scheduler::Schedule").values()

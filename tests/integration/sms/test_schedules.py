@@ -201,6 +201,7 @@ def test_a_range_that_is_pumped_is_noticed_and_named(
     assert (line["prefix"], line["sent"], line["verified"]) == ("254711000xxx", 12, 2)
     assert metrics(capsys.readouterr().out) == {
         ("OtpPumpingSuspected", ""): 1,
+        ("OtpConversion", ""): pytest.approx(100 * 5 / 33),
         ("OtpConversion", "254711000xxx"): pytest.approx(100 * 2 / 12),
         ("OtpConversion", "254722000xxx"): 25,
         ("OtpSentLastHour", "KE"): 24,
@@ -222,6 +223,7 @@ def test_pumping_that_spreads_over_many_ranges_is_noticed_by_its_country(
     assert line["request_id"] == EVENT["id"]
     assert metrics(capsys.readouterr().out) == {
         ("OtpPumpingSuspected", ""): 1,
+        ("OtpConversion", ""): 18,
         ("OtpSentLastHour", "UG"): 50,
         ("OtpVerifiedLastHour", "UG"): 9,
     }

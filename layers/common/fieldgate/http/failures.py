@@ -10,7 +10,7 @@ from starlette.responses import JSONResponse
 from fieldgate import errors
 from fieldgate.errors import ErrorDetail, FieldgateError
 from fieldgate.http.envelope import meta
-from fieldgate.observability import logger
+from fieldgate.observability import count, logger
 
 # What the framework itself refuses, before a route of ours is reached.
 _FRAMEWORK_REFUSALS: dict[int, tuple[type[FieldgateError], str]] = {
@@ -32,6 +32,7 @@ def response(error: Exception) -> JSONResponse:
     failure = _as_ours(error)
     if failure is None:
         logger().exception("unexpected error", exc_info=error)
+        count("UnexpectedError")
         failure = FieldgateError("Something went wrong on our side. Please try again later.")
     elif failure.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         # With what it came from: nobody else hears of a wrong password or an unknown host.
