@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from random import uniform
+from random import SystemRandom
 from typing import Any, Literal
 
 from fieldgate.push import Outcome, Verdict
@@ -124,5 +124,5 @@ def _why_not(taken: Taken, *, is_on: bool) -> str:
 def _pause(attempts: int, tried: Iterable[Outcome]) -> float:
     """Return the seconds to the next try: what was asked for, and never less than our own."""
     asked = max((outcome.retry_after or 0 for outcome in tried), default=0)
-    spread = uniform(1, 1 + JITTER)  # noqa: S311 nothing to guess
+    spread = SystemRandom().uniform(1, 1 + JITTER)
     return max(asked, pause_seconds(attempts)) * spread
