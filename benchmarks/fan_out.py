@@ -1,6 +1,6 @@
 """Posting to connections, measured beside boto3's `post_to_connection`.
 
-    python -m benchmarks.fan_out [--posts 10000] [--runs 3] [--latency 0.01] [--without-boto3]
+    python -m benchmarks.fan_out [--posts 10000] [--runs 5] [--latency 0.01] [--without-boto3]
 
 One worker process posts frames of an ordinary size to a loopback @connections, which runs in a
 process of its own and takes 10 ms for an answer, as API Gateway does from within its region. Posts
@@ -28,8 +28,8 @@ from itertools import batched
 from pathlib import Path
 
 from rich.console import Console
-from rich.table import Table
 
+from benchmarks.results import Comparison, Section, publish
 from fieldgate.db.engine import Database
 from fieldgate.db.migrate import migrate
 from fieldgate.db.url import parse_url
@@ -71,11 +71,12 @@ class Figures:
     microseconds: list[float] = field(default_factory=list)  # of processor's time, a post
 
     @property
-    def is_broken(self) -> bool:
-        return (
-            statistics.median(self.posts_a_second) < LEAST_POSTS_A_SECOND
-            or statistics.median(self.microseconds) > MOST_MICROSECONDS
-        )
+    def is_fast(self) -> bool:
+        return statistics.median(self.posts_a_second) >= LEAST_POSTS_A_SECOND
+
+    @property
+    def is_cheap(self) -> bool:
+        return statistics.median(self.microseconds) <= MOST_MICROSECONDS
 
     def measure(self, posts: int, work: Callable[[], None]) -> None:
         began, began_work = time.perf_counter(), time.process_time()
@@ -87,23 +88,25 @@ class Figures:
 def main() -> int:
     arguments = _arguments()
     with serving(arguments.latency) as endpoint:
-        _say(f"{arguments.posts:,} posts, {AT_ONCE} at once")
+        _say(f"{arguments.posts:,} posts, {AT_ONCE} at once, and fewer by boto3, in turns")
         for _ in range(TRIES):
-            ours = Figures()
-            for _ in range(arguments.runs):
-                ours.measure(arguments.posts, lambda: post(endpoint, arguments.posts))
-            if not ours.is_broken:
+            ours, boto3 = post_in_turns(endpoint, arguments)
+            if ours.is_fast and ours.is_cheap:
                 break
-        boto3 = Figures()
-        if not arguments.without_boto3:
-            posts = arguments.posts // BOTO3_SHARE
-            _say(f"{posts:,} by boto3, in as many threads")
-            for _ in range(arguments.runs):
-                boto3.measure(posts, lambda: post_by_boto3(endpoint, posts))
         _say(f"the same in runs of {MOST_CONNECTIONS}, with the database")
         whole = post_in_runs(endpoint, arguments.posts, arguments.runs)
-    _show(ours, whole, boto3)
-    return 1 if ours.is_broken else 0
+    return publish(section(ours, whole, boto3, arguments.latency))
+
+
+def post_in_turns(endpoint: str, arguments: argparse.Namespace) -> tuple[Figures, Figures]:
+    """Post by our own client and by boto3's, in turns; returns what each came to."""
+    ours, boto3 = Figures(), Figures()
+    share = arguments.posts // BOTO3_SHARE
+    for _ in range(arguments.runs):
+        ours.measure(arguments.posts, lambda: post(endpoint, arguments.posts))
+        if not arguments.without_boto3:
+            boto3.measure(share, lambda: post_by_boto3(endpoint, share))
+    return ours, boto3
 
 
 def post(endpoint: str, posts: int) -> None:
@@ -195,43 +198,56 @@ def _connection_id(number: int) -> str:
     return f"L0SM9cOF{number:07}="
 
 
-def _show(ours: Figures, whole: Figures, boto3: Figures) -> None:
-    table = Table("", "median", "spread", "limit", "", "whole runs", "boto3")
-    for name, of_ours, limit, is_broken, of_whole, of_boto3 in (
-        (
-            "posts a second",
-            ours.posts_a_second,
-            f"at least {LEAST_POSTS_A_SECOND:,}",
-            statistics.median(ours.posts_a_second) < LEAST_POSTS_A_SECOND,
-            whole.posts_a_second,
-            boto3.posts_a_second,
-        ),
-        (
-            "us of processor a post",
-            ours.microseconds,
-            f"at most {MOST_MICROSECONDS}",
-            statistics.median(ours.microseconds) > MOST_MICROSECONDS,
-            whole.microseconds,
-            boto3.microseconds,
-        ),
-    ):
-        table.add_row(
-            name,
-            f"{statistics.median(of_ours):,.0f}",
-            f"{min(of_ours):,.0f} - {max(of_ours):,.0f}",
-            limit,
-            "broken" if is_broken else "holds",
-            f"{statistics.median(of_whole):,.0f}",
-            f"{statistics.median(of_boto3):,.0f}" if of_boto3 else "",
-            style="bold red" if is_broken else "",
-        )
-    Console(width=None if sys.stdout.isatty() else 120).print(table)
+def section(ours: Figures, whole: Figures, boto3: Figures, latency: float) -> Section:
+    """Return the figures as they are published."""
+    against = "boto3's post_to_connection" if boto3.microseconds else ""
+    return Section(
+        "fan_out",
+        "Fan-out: posting to connections",
+        f"One worker posts frames of an ordinary size to an @connections on loopback, in a process"
+        f" of its own, that takes {latency * 1000:.0f} ms for an answer; boto3 does the same from"
+        f" as many threads. Whole runs are {MOST_CONNECTIONS} connections a message: claimed,"
+        " posted to and given back, with a database on the same machine.",
+        [
+            Comparison(
+                "posts from one worker",
+                "posts/s",
+                ours.posts_a_second,
+                boto3.posts_a_second,
+                against,
+                f"at least {LEAST_POSTS_A_SECOND:,}",
+                ours.is_fast,
+                more_is_better=True,
+            ),
+            Comparison(
+                "processor's time a post",
+                "us",
+                ours.microseconds,
+                boto3.microseconds,
+                against,
+                f"at most {MOST_MICROSECONDS}",
+                ours.is_cheap,
+            ),
+            Comparison("posts in whole runs", "posts/s", whole.posts_a_second, more_is_better=True),
+            Comparison("processor's time a post in whole runs", "us", whole.microseconds),
+        ],
+        notes=[
+            (
+                "Loopback has no TLS. Connections are kept open for many posts, so that on AWS it"
+                " is the handshakes of a worker's first posts that are added."
+            ),
+            (
+                f"Figures over their limit are taken anew, up to {TRIES} times, as the machine"
+                " may be busy with something else."
+            ),
+        ],
+    )
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.fan_out")
     parser.add_argument("--posts", type=int, default=10_000)
-    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--latency", type=float, default=0.01, help="of an answer, in seconds")
     parser.add_argument("--without-boto3", action="store_true")
     return parser.parse_args()

@@ -1,6 +1,6 @@
 """Uploads in chunks, measured beside @tus/server with @tus/s3-store on the same storage.
 
-    python -m benchmarks.uploads [--runs 5] [--faults 1000] [--seed N] [--without-tus]
+    python -m benchmarks.uploads [--runs 5] [--faults 300] [--seed N] [--without-tus]
 
 The reference client sends files of 50 MiB in chunks of 512 KiB through the real functions, to a
 storage that counts at its gate; everything is on this machine. Exit code 1 when a limit below is
@@ -20,17 +20,18 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
 from aiohttp import web
 from rich.console import Console
-from rich.table import Table
 
 from benchmarks import tus_server, upload_faults
 from benchmarks.phone import FOLDER, new_document, phone
+from benchmarks.results import Comparison, Section, publish
 from benchmarks.service import Service, running
 from benchmarks.traffic import operation
 from benchmarks.tus_server import TusUpload
@@ -46,7 +47,7 @@ SIGNINGS = 200
 CUTS = 20
 SMALL = 5 * 1024**2
 BROKEN_PUT = 6  # of the chunks, the one that fails where one request does
-TRIES = 3  # to find the machine idle
+TRIES = 2  # to find the machine idle
 TUS_BUCKET = "tus"
 
 _say = Console(stderr=True).print
@@ -54,10 +55,10 @@ _say = Console(stderr=True).print
 
 @dataclass
 class Figure:
-    """A line of the table: what it may come to at most, what ours came to, what tus did."""
+    """What it may come to at most, what ours came to, what tus did."""
 
     name: str
-    form: str = "{:,.0f}"
+    unit: str
     limit: float | None = None
     ours: list[float] = field(default_factory=list)
     tus: list[float] = field(default_factory=list)
@@ -66,32 +67,26 @@ class Figure:
     def is_broken(self) -> bool:
         return self.limit is not None and statistics.median(self.ours) > self.limit
 
-    def cells(self) -> list[str]:
-        limit = "" if self.limit is None else self.form.format(self.limit)
-        verdict = "" if self.limit is None else "broken" if self.is_broken else "holds"
-        return [self.name, *self._shown(self.ours), limit, verdict, *self._shown(self.tus)]
-
-    def _shown(self, values: list[float]) -> tuple[str, str]:
-        if not values:
-            return "", ""
-        least, most = self.form.format(min(values)), self.form.format(max(values))
-        median = self.form.format(statistics.median(values))
-        return median, "" if least == most else f"{least} - {most}"
+    def compared(self) -> Comparison:
+        goal = "" if self.limit is None else f"at most {self.limit:g}"
+        met = None if self.limit is None else not self.is_broken
+        against = "@tus/s3-store" if self.tus else ""
+        return Comparison(self.name, self.unit, self.ours, self.tus, against, goal, met)
 
 
 class Figures:
     """All that is measured here."""
 
     def __init__(self) -> None:
-        self.requests = Figure("storage requests", limit=220)
-        self.bytes = Figure("bytes to and from storage, files", "{:.2f}", limit=3.1)
-        self.seconds = Figure("seconds from start to stored", "{:.2f}")
-        self.assembly = Figure("seconds to put it together", "{:.2f}", limit=3)
-        self.signing = Figure(f"ms to sign {BATCH} chunks, of processor", "{:.2f}", limit=5)
-        self.signing_waited = Figure("the same, by the clock", "{:.2f}")
-        self.cuts = Figure("chunks sent again, per cut connection", "{:.2f}", limit=1)
-        self.one_fault = Figure("acknowledged bytes lost, 1 refused PUT", limit=0)
-        self.storm = Figure("acknowledged bytes lost, random faults", limit=0)
+        self.requests = Figure("to and from storage", "requests", limit=220)
+        self.bytes = Figure("to and from storage, as a multiple of the file", "bytes", limit=3.1)
+        self.seconds = Figure("from start to stored", "s")
+        self.assembly = Figure("putting it together", "s", limit=3)
+        self.signing = Figure(f"signing {BATCH} chunks, of processor", "ms", limit=5)
+        self.signing_waited = Figure("the same, by the clock", "ms")
+        self.cuts = Figure("sent again, per cut connection", "chunks", limit=1)
+        self.one_fault = Figure("acknowledged and lost, 1 refused PUT", "bytes", limit=0)
+        self.storm = Figure("acknowledged and lost, random faults", "bytes", limit=0)
 
     def measured(self) -> list[Figure]:
         return [figure for figure in vars(self).values() if figure.ours]
@@ -106,12 +101,14 @@ def main() -> int:
         running(Path(folder)) as service,
     ):
         directory = Path(folder)
-        _say(f"{arguments.runs} files of 50 MiB in chunks of 512 KiB")
-        for _ in range(TRIES):
-            said = send_files(service, directory, figures, arguments.runs)
-            if not figures.assembly.is_broken:
-                break
-        notes.append(f"ours: {said}")
+        with nullcontext() if arguments.without_tus else _tus(service, directory) as tus:
+            for _ in range(TRIES):
+                _say(f"{arguments.runs} files of 50 MiB in chunks of 512 KiB, and by tus, in turns")
+                notes = send_files_in_turns(service, directory, figures, arguments.runs, tus)
+                if not figures.assembly.is_broken:
+                    break
+            if tus:
+                figures.one_fault.tus.append(tus.refuse_one_put(service))
         for _ in range(TRIES):
             sign(service, figures)
             if not figures.signing.is_broken:
@@ -119,10 +116,6 @@ def main() -> int:
         _say(f"{CUTS} connections cut")
         cut_connections(service, directory, figures, arguments.runs)
         refuse_one_put(service, directory, figures)
-        if not arguments.without_tus:
-            _say("the same by @tus/server and @tus/s3-store")
-            said = send_files_by_tus(service, directory, figures, arguments.runs)
-            notes.append(f"tus: {said}; and the file once more, from the phone to its server")
         if arguments.faults:
             _say(f"{arguments.faults} random faults, seed {arguments.seed}")
             storm = asyncio.run(
@@ -132,24 +125,65 @@ def main() -> int:
             )
             figures.storm.ours.append(storm.lost_bytes)
             notes.append(str(storm))
-    _show(figures, notes)
-    return 1 if any(figure.is_broken for figure in figures.measured()) else 0
+    return publish(section(figures, notes))
 
 
-def send_files(service: Service, directory: Path, figures: Figures, runs: int) -> str:
-    """Send whole files; returns which requests that took."""
+def send_files_in_turns(
+    service: Service, directory: Path, figures: Figures, runs: int, tus: "Tus | None"
+) -> list[str]:
+    """Send whole files by ours and by tus; returns which requests that took."""
     for figure in (figures.seconds, figures.assembly, figures.requests, figures.bytes):
         figure.ours.clear()
+        figure.tus.clear()
+    of_ours = of_tus = ""
     for _ in range(runs):
         service.counting.restart()
-        began = time.perf_counter()
-        asyncio.run(_send(service, directory, SIZE))
-        figures.seconds.ours.append(time.perf_counter() - began)
+        figures.seconds.ours.append(_seconds(lambda: asyncio.run(_send(service, directory, SIZE))))
         # The file counts as stored before its chunks are removed, which is counted as well.
         figures.assembly.ours.append(service.assembly_seconds.get(timeout=60))
         figures.requests.ours.append(service.counting.traffic.count)
         figures.bytes.ours.append(service.counting.traffic.bytes / SIZE)
-    return str(service.counting.traffic)
+        of_ours = f"Ours: {service.counting.traffic}."
+        if tus:
+            service.counting.restart()
+            figures.seconds.tus.append(_seconds(tus.send))
+            figures.requests.tus.append(service.counting.traffic.count)
+            figures.bytes.tus.append(service.counting.traffic.bytes / SIZE)
+            of_tus = f"tus: {service.counting.traffic}; and the file from the phone to its server."
+    return [said for said in (of_ours, of_tus) if said]
+
+
+class Tus:
+    """@tus/server over @tus/s3-store on the service's storage, and a client of it."""
+
+    def __init__(self, client: httpx.Client, server: str) -> None:
+        self._client, self._server = client, server
+        self._content = os.urandom(SIZE)
+
+    def send(self) -> None:
+        """Send a whole file."""
+        upload = TusUpload(self._client, self._server, self._content)
+        while upload.offset < SIZE:
+            assert upload.send(CHUNK)
+
+    def refuse_one_put(self, service: Service) -> int:
+        """Do what `refuse_one_put` does; returns the bytes that were acknowledged and are lost."""
+        upload = TusUpload(self._client, self._server, self._content)
+        with service.faults.chosen_by(_befalling_puts({BROKEN_PUT - 1}, "error")):
+            while upload.send(CHUNK):
+                pass
+        return upload.offset - upload.known_offset()
+
+
+@contextmanager
+def _tus(service: Service, directory: Path) -> Iterator[Tus]:
+    place = {"LocationConstraint": REGION}
+    service.cloud.client("s3").create_bucket(Bucket=TUS_BUCKET, CreateBucketConfiguration=place)
+    with (
+        tus_server.running(directory, service.storage_url, TUS_BUCKET) as server,
+        httpx.Client(timeout=60) as client,
+    ):
+        yield Tus(client, server)
 
 
 def sign(service: Service, figures: Figures) -> None:
@@ -197,33 +231,6 @@ def refuse_one_put(service: Service, directory: Path, figures: Figures) -> None:
     figures.one_fault.ours.append(again * CHUNK)
 
 
-def send_files_by_tus(service: Service, directory: Path, figures: Figures, runs: int) -> str:
-    """Do by tus what `send_files` and `refuse_one_put` do; returns which requests that took."""
-    place = {"LocationConstraint": REGION}
-    service.cloud.client("s3").create_bucket(Bucket=TUS_BUCKET, CreateBucketConfiguration=place)
-    with (
-        tus_server.running(directory, service.storage_url, TUS_BUCKET) as server,
-        httpx.Client(timeout=60) as client,
-    ):
-        content = os.urandom(SIZE)
-        for _ in range(runs):
-            service.counting.restart()
-            began = time.perf_counter()
-            upload = TusUpload(client, server, content)
-            while upload.offset < SIZE:
-                assert upload.send(CHUNK)
-            figures.seconds.tus.append(time.perf_counter() - began)
-            figures.requests.tus.append(service.counting.traffic.count)
-            figures.bytes.tus.append(service.counting.traffic.bytes / SIZE)
-        said = str(service.counting.traffic)
-        upload = TusUpload(client, server, content)
-        with service.faults.chosen_by(_befalling_puts({BROKEN_PUT - 1}, "error")):
-            while upload.send(CHUNK):
-                pass
-        figures.one_fault.tus.append(upload.offset - upload.known_offset())
-    return said
-
-
 def _befalling_puts(chosen: set[int], mode: FaultMode) -> Callable[[web.Request], FaultMode | None]:
     """Return a choice of `mode` for the PUTs of these numbers, from 0, and for nothing else."""
     puts = iter(range(sys.maxsize))
@@ -232,6 +239,26 @@ def _befalling_puts(chosen: set[int], mode: FaultMode) -> Callable[[web.Request]
         return mode if operation(request) == "PutObject" and next(puts) in chosen else None
 
     return choose
+
+
+def _seconds(work: Callable[[], None]) -> float:
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began
+
+
+def section(figures: Figures, notes: list[str]) -> Section:
+    """Return the figures as they are published."""
+    return Section(
+        "uploads",
+        "Uploads in chunks",
+        "A file of 50 MiB in chunks of 512 KiB: the reference client through the real functions,"
+        " and @tus/server with @tus/s3-store, both to the same storage, which counts at its gate."
+        " Client, functions, database and storage share this machine. Signing is the whole"
+        " function, from the gateway's event to its answer.",
+        [figure.compared() for figure in figures.measured()],
+        notes=notes,
+    )
 
 
 async def _send(service: Service, directory: Path, size: int) -> None:
@@ -252,20 +279,10 @@ def _begin_upload(service: Service) -> tuple[dict[str, str], str]:
     return headers, answer.json()["data"]["uploadId"]
 
 
-def _show(figures: Figures, notes: list[str]) -> None:
-    table = Table("", "median", "spread", "at most", "", "@tus/s3-store", "spread")
-    for figure in figures.measured():
-        table.add_row(*figure.cells(), style="bold red" if figure.is_broken else "")
-    console = Console(width=None if sys.stdout.isatty() else 120)
-    console.print(table)
-    for note in notes:
-        console.print(note)
-
-
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.uploads")
     parser.add_argument("--runs", type=int, default=5)
-    parser.add_argument("--faults", type=int, default=upload_faults.FAULTS, help="0: none")
+    parser.add_argument("--faults", type=int, default=300, help="0: none")
     parser.add_argument("--seed", type=int, default=random.randrange(10**6))
     parser.add_argument("--without-tus", action="store_true")
     return parser.parse_args()
