@@ -121,6 +121,13 @@ def display_p3_profile() -> bytes:
     return header.ljust(128, b"\0") + table + data
 
 
+def with_alpha(picture: Image.Image) -> Image.Image:
+    """The picture, the darker the less of it is seen."""
+    picture = picture.copy()
+    picture.putalpha(picture.convert("L"))
+    return picture
+
+
 # PNG by hand: Pillow cannot write broken or extreme ones -----------------------------------
 
 
@@ -317,16 +324,20 @@ ODD: dict[str, tuple[str, Callable[[], bytes]]] = {
         "image/webp",
         lambda: encoded(scene(4_000, 3_000), "WEBP", quality=88, method=0),
     ),
-    "12 MP lossless WebP": (
+    "24 MP lossless WebP": (
         "image/webp",
         lambda: encoded(
-            scene(1_000, 750).resize((4_000, 3_000), 0), "WEBP", lossless=True, method=0, quality=10
+            scene(1_500, 1_000).point(lambda level: level & 0xF8).resize((6_000, 4_000), 0),
+            "WEBP",
+            lossless=True,
+            method=0,
+            quality=10,
         ),
     ),
-    "12 MP lossless WebP with alpha": (
+    "24 MP WebP with alpha": (
         "image/webp",
         lambda: encoded(
-            Image.new("RGBA", (4_000, 3_000), (9, 99, 9, 99)), "WEBP", lossless=True, method=0
+            with_alpha(scene(900, 600)).resize((6_000, 4_000)), "WEBP", method=0, quality=10
         ),
     ),
 }

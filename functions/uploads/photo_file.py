@@ -3,7 +3,9 @@
 Every limit of WF-INTEG-01 that goes beyond the size in bytes stands here.
 """
 
+import io
 import struct
+from bisect import bisect_right
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -43,9 +45,9 @@ class PhotoRejected(Exception):
 
 # The limits keep every accepted file of 5 MiB under 256 MiB and a second, interpreter included;
 # benchmarks/photo_memory.py measures them. JPEG is decoded at down to an eighth of its size, so a
-# 64-megapixel phone photo costs little; PNG is unpacked whole (up to 4 bytes a pixel), and WebP
-# costs 16 bytes a pixel, because libwebp and Pillow hold two copies each.
-MAX_PIXELS = {"JPEG": 65_000_000, "PNG": 36_000_000, "WEBP": 12_600_000}
+# 64-megapixel phone photo costs little; PNG is unpacked whole (up to 4 bytes a pixel), and so is a
+# lossless WebP within libwebp, at whatever size it comes out.
+MAX_PIXELS = {"JPEG": 65_000_000, "PNG": 36_000_000, "WEBP": 24_000_000}
 # What JPEG allows at most. PNG allows billions, which defeats working in bands of rows.
 MAX_SIDE = 65_535
 # Unpacking a PNG takes time by the byte: 26 megapixels of RGB, 20 of RGBA, 13 of 16-bit RGB.
@@ -64,6 +66,46 @@ _ORIENTATION_TAG = 0x0112
 _TIFF_SHORT = 3
 
 
+class Parts:
+    """Parts of other bytes, one after another, as a file to read. Nothing is copied before that."""
+
+    def __init__(self, first: bytes) -> None:
+        """Begin with all of `first`."""
+        self._parts = [memoryview(first)]
+        self._starts = [0]
+        self._size = len(first)
+        self._position = 0
+
+    def append(self, source: bytes, start: int, end: int) -> None:
+        """Go on with `source` from `start` to before `end`, as far as there is any."""
+        part = memoryview(source)[start:end]
+        self._parts.append(part)
+        self._starts.append(self._size)
+        self._size += len(part)
+
+    def __len__(self) -> int:
+        return self._size
+
+    def read(self, size: int = -1) -> bytes:
+        """Return the next `size` bytes, all that are left when it is negative."""
+        begin = self._position
+        end = self._size if size < 0 else min(begin + size, self._size)
+        self._position = max(begin, end)
+        first, last = (bisect_right(self._starts, place) - 1 for place in (begin, end))
+        return b"".join(
+            self._parts[number][max(begin - self._starts[number], 0) : end - self._starts[number]]
+            for number in range(first, last + 1)
+        )
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
+        self._position = max(base + offset, 0)
+        return self._position
+
+    def tell(self) -> int:
+        return self._position
+
+
 @dataclass(frozen=True)
 class StrippedPhoto:
     """A still photo that is safe to decode.
@@ -77,7 +119,7 @@ class StrippedPhoto:
     height: int
     orientation: int
     icc_profile: bytes | None
-    pixel_stream: bytes
+    pixel_stream: Parts
 
 
 def check_dimensions(image_format: str, width: int, height: int) -> None:

@@ -16,7 +16,9 @@ from PIL import Image, ImageChops, ImageOps, ImageStat
 from local import sample_photo
 from tests import photos
 from uploads.photo import PhotoRejected, Reason, Variant, render_variants
+from uploads.photo_file import Parts
 from uploads.photo_formats import read_photo_file
+from uploads.photo_webp import decode_scaled
 
 # Large files cost a second each: what they cost and give is the benchmark's business.
 QUICK_ODD = {name: file for name, file in photos.ODD.items() if " MP " not in name}
@@ -140,9 +142,9 @@ def test_the_same_bytes_give_the_same_bytes(
 
 
 @pytest.mark.parametrize("size", [(2003, 1507), (3999, 2999), (1201, 3203)])
-@pytest.mark.parametrize("image_format", ["JPEG", "PNG"])
+@pytest.mark.parametrize("image_format", ["JPEG", "PNG", "WEBP"])
 def test_the_shortcuts_of_decoding_do_not_show(size: tuple[int, int], image_format: str) -> None:
-    source = photos.encoded(photos.scene(*size), image_format, compress_level=1)
+    source = photos.encoded(photos.scene(*size), image_format, compress_level=1, method=0)
 
     made = opened(render_variants(source, f"image/{image_format.lower()}")["web"])
 
@@ -220,7 +222,8 @@ def test_metadata_that_reached_the_decoder_would_still_not_be_written(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     source = photos.camera_jpeg(320, 240, orientation=1)
-    unstripped = dataclasses.replace(read_photo_file(source, "image/jpeg"), pixel_stream=source)
+    checked = read_photo_file(source, "image/jpeg")
+    unstripped = dataclasses.replace(checked, pixel_stream=Parts(source))
     monkeypatch.setattr("uploads.photo.read_photo_file", lambda *_: unstripped)
 
     for variant in render_variants(source, "image/jpeg").values():
@@ -346,12 +349,15 @@ def test_every_kind_of_png_pixel_can_become_white(
     assert opened(variants["web"]).getpixel((30, 20)) == (255, 255, 255)
 
 
-def test_invisible_colours_do_not_bleed_into_what_is_seen() -> None:
+@pytest.mark.parametrize("image_format", ["PNG", "WEBP"])
+def test_invisible_colours_do_not_bleed_into_what_is_seen(image_format: str) -> None:
     picture = Image.new("RGBA", (4000, 400), (0, 0, 0, 0))
     for x in range(0, 4000, 2):
         picture.paste((255, 255, 255, 255), (x, 0, x + 1, 400))
 
-    made = opened(render_variants(photos.encoded(picture, "PNG"), "image/png")["web"])
+    source = photos.encoded(picture, image_format, lossless=True, exact=True)
+
+    made = opened(render_variants(source, f"image/{image_format.lower()}")["web"])
 
     assert made.getextrema() == ((255, 255), (255, 255), (255, 255))
 
@@ -496,7 +502,7 @@ def test_metadata_never_reaches_the_decoder() -> None:
         ("image/png", photos.compressed_text_png),
         ("image/png", photos.profile_bomb_png),
     ):
-        stream = read_photo_file(make(), content_type).pixel_stream
+        stream = read_photo_file(make(), content_type).pixel_stream.read()
         assert not [trace for trace in (b"Exif", b"zTXt", b"iCCP") if trace in stream]
 
 
@@ -516,6 +522,15 @@ def test_padding_and_junk_between_jpeg_segments_do_no_harm() -> None:
     assert render_variants(source, "image/jpeg") == expected
 
 
+def test_a_libwebp_of_another_interface_is_no_fault_of_the_photo(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("uploads.photo_webp._ABI_VERSION", 0x0900)
+
+    with pytest.raises(RuntimeError, match="libwebp"):
+        render_variants(photos.small_webp(), "image/webp")
+
+
 def test_a_defect_of_ours_is_not_taken_for_a_broken_photo(monkeypatch: pytest.MonkeyPatch) -> None:
     def defect(*_: object) -> None:
         raise TypeError("ours")
@@ -524,6 +539,24 @@ def test_a_defect_of_ours_is_not_taken_for_a_broken_photo(monkeypatch: pytest.Mo
 
     with pytest.raises(TypeError, match="ours"):
         render_variants(photos.small_jpeg(), "image/jpeg")
+
+
+@given(
+    st.lists(st.binary(max_size=6), min_size=1, max_size=6),
+    st.lists(st.tuples(st.integers(0, 2), st.integers(-1, 40)), max_size=6),
+)
+def test_parts_read_like_the_file_that_they_make(
+    parts: list[bytes], moves: list[tuple[int, int]]
+) -> None:
+    made, whole = Parts(parts[0]), io.BytesIO(b"".join(parts))
+    for part in parts[1:]:
+        made.append(b"<" + part + b">", 1, 1 + len(part))
+
+    for whence, number in moves:
+        assert made.read(number) == whole.read(number)
+        assert made.tell() == whole.tell()
+        assert made.seek(max(number, 0), whence) == whole.seek(max(number, 0), whence)
+    assert made.read() == whole.read()
 
 
 # Whatever the bytes -------------------------------------------------------------------------
@@ -553,9 +586,11 @@ content_types = st.sampled_from(sorted(SEEDS))
 
 
 @st.composite
-def mutated_files(draw: st.DrawFn) -> tuple[str, bytes]:
+def mutated_files(
+    draw: st.DrawFn, types: st.SearchStrategy[str] = content_types
+) -> tuple[str, bytes]:
     """A real photo with bytes changed, cut out, put in, or cut off."""
-    content_type = draw(content_types)
+    content_type = draw(types)
     source = bytearray(draw(st.sampled_from(SEEDS[content_type])))
     for _ in range(draw(st.integers(1, 4))):
         position = draw(st.integers(0, max(0, len(source) - 1)))
@@ -601,6 +636,17 @@ def test_random_bytes_are_a_photo_or_rejected(content_type: str, junk: bytes) ->
 def test_a_damaged_photo_is_a_photo_or_rejected(file: tuple[str, bytes]) -> None:
     content_type, source = file
     assert_photo_or_rejection(source, content_type)
+
+
+@whatever
+@given(mutated_files(st.just("image/webp")), st.integers(1, 47), st.integers(1, 31))
+def test_a_damaged_webp_is_scaled_or_rejected(
+    file: tuple[str, bytes], width: int, height: int
+) -> None:
+    with contextlib.suppress(PhotoRejected):
+        photo = read_photo_file(file[1], "image/webp")
+        size = min(width, photo.width), min(height, photo.height)
+        assert decode_scaled(photo, size).size == size
 
 
 @whatever
