@@ -31,7 +31,8 @@ def open_connection(
 ) -> driver.Connection:
     """Connect by `deadline` (a time of the monotonic clock), with TLS verified except on loopback.
 
-    `parameters` are sent with the login, so they cost no round trip of their own.
+    `parameters` are settings of the session. They are sent with the login, so they cost no round
+    trip of their own; a proxy may refuse a login for any of them.
 
     Raises:
         DatabaseUnreachable: nothing answers (in time), or the server is not ready yet.
@@ -50,7 +51,7 @@ def open_connection(
             sock=sock,
             ssl_context=context,
             application_name=os.environ.get("AWS_LAMBDA_FUNCTION_NAME", "fieldgate"),
-            startup_params={"TimeZone": "UTC", **(parameters or {})},
+            startup_params=parameters,
         )
     except BaseException as error:
         if sock is not None:

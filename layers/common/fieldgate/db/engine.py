@@ -55,6 +55,9 @@ class DatabaseSettings(Settings):
     database_idle_transaction_seconds: float = Field(default=3, gt=0)
     # Path or PEM text of the authorities to trust instead of the system's (RDS has its own).
     database_ca_cert: str = ""
+    # A proxy stands between, which takes no settings with the login and makes them itself
+    # (docs/decisions/0022-settings-that-a-proxy-makes.md).
+    database_proxied: bool = False
 
 
 class Database:
@@ -169,15 +172,7 @@ class Database:
             self._address(),
             deadline=min(_deadline.get(), time.monotonic() + settings.database_connect_seconds),
             ca_cert=settings.database_ca_cert,
-            parameters={
-                "statement_timeout": _milliseconds(settings.database_statement_seconds),
-                "idle_in_transaction_session_timeout": _milliseconds(
-                    settings.database_idle_transaction_seconds
-                ),
-                # An environment that Lambda took away closes nothing: its connection would stay.
-                "idle_session_timeout": _milliseconds(driver.IDLE_SECONDS + IDLE_MARGIN_SECONDS),
-                "default_transaction_read_only": "on",
-            },
+            parameters=None if settings.database_proxied else session_settings(settings),
         )
 
     def _set_up(
@@ -212,6 +207,21 @@ def database() -> Database:
     from fieldgate.relay import wake
 
     return Database(resolve_database_address, load(DatabaseSettings), on_recorded=wake)
+
+
+def session_settings(settings: DatabaseSettings) -> dict[str, str]:
+    """Return what `Database` wants its session to have, whoever makes it: times in milliseconds."""
+    return {
+        "TimeZone": "UTC",
+        "statement_timeout": _milliseconds(settings.database_statement_seconds),
+        "idle_in_transaction_session_timeout": _milliseconds(
+            settings.database_idle_transaction_seconds
+        ),
+        # An environment that Lambda took away closes nothing: its connection would stay.
+        "idle_session_timeout": _milliseconds(driver.IDLE_SECONDS + IDLE_MARGIN_SECONDS),
+        # `read` may be repeated because it can't write.
+        "default_transaction_read_only": "on",
+    }
 
 
 def violated_constraint(error: DBAPIError) -> str:

@@ -26,6 +26,10 @@ HISTORY_TABLE = "schema_history"
 # For a table that is in use, and for another migration to end.
 LOCK_SECONDS = 10
 TURN_SECONDS = 200
+# Between two statements; one whose function was ended idles for ever, where a proxy stands between.
+IDLE_SECONDS = 60
+# A migration whose function was ended ends as well, and lets go of its locks.
+SESSION = {"TimeZone": "UTC", "client_connection_check_interval": "5000"}
 
 # Any number, as long as all who migrate this database take the same ("fieldgat" in ASCII).
 _LOCK = 0x6669656C64676174
@@ -78,13 +82,11 @@ def _migrate(address: Callable[[], DatabaseAddress]) -> MigrationResult:
     settings = load(DatabaseSettings)
     engine = create_engine(
         "postgresql+pg8000://",
-        # No statement_timeout: rewriting a large table takes what it takes.
         creator=lambda: open_connection(
             address(),
             deadline=time.monotonic() + settings.database_connect_seconds,
             ca_cert=settings.database_ca_cert,
-            # A migration whose function was ended ends as well, and lets go of its locks.
-            parameters={"client_connection_check_interval": "5000"},
+            parameters=None if settings.database_proxied else SESSION,
         ),
         poolclass=NullPool,
         hide_parameters=True,
@@ -93,6 +95,11 @@ def _migrate(address: Callable[[], DatabaseAddress]) -> MigrationResult:
         before = _revision(connection)
         if _is_done(config, before):
             return MigrationResult(before, before)
+        # Rewriting a large table takes what it takes, whatever a proxy set for this session.
+        connection.execute(text("SET LOCAL statement_timeout = 0"))
+        connection.execute(
+            text(f"SET LOCAL idle_in_transaction_session_timeout = '{IDLE_SECONDS}s'")
+        )
         connection.execute(text(f"SET LOCAL lock_timeout = '{TURN_SECONDS}s'"))
         connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
         before = _revision(connection)
