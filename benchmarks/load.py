@@ -1,0 +1,217 @@
+"""Load: 100 field agents, then 300, against the functions and against the local stack.
+
+    python -m benchmarks.load [--seconds 60] [--only functions]
+    python -m benchmarks.load --url https://api-staging.example.org [--users N] [--p95 1000]
+
+What an agent does an hour stands in `benchmarks.load_orders`; here the hour goes faster, pings go
+by the clock. Agents sign in by password or by code, one as many as the other, each from an address
+of their own where the gateway is ours. Exit code 1 when anything failed.
+
+With `--url` agents work on an environment that is there, such as staging, in real time unless told
+(`--pace`); it needs accounts of agents, without a second factor, in LOAD_ACCOUNTS as
+"identifier:password", with spaces between them, or one in SMOKE_IDENTIFIER and SMOKE_PASSWORD. An
+account is good for five agents, because of its limits. What they send stays there. Exit code 1 when
+anything failed, or the 95th percentile of all requests is above `--p95`, in milliseconds.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import cycle, islice
+from pathlib import Path
+from typing import Any
+
+import psutil
+from rich.console import Console
+from sqlalchemy import text
+
+from benchmarks import load_service, stack
+from benchmarks.load_orders import Orders
+from benchmarks.load_phases import Phase, section
+from benchmarks.results import Section, publish, show
+from fieldgate.db.engine import Database
+from identity.passwords import hash_password
+from local.accounts import PASSWORD
+from local.front_door import HUB_PATH
+from local.sample_photo import camera_jpeg
+from tests.support.people import Person, register
+
+USERS = (100, 300)
+# So that the workers have done everything once.
+WARM_UP_USERS, WARM_UP_SECONDS = 20, 20.0
+WORKERS = 4
+PACE = {"functions": 10.0, "local stack": 2.0}
+BEGIN_SECONDS = 20  # from the first agent to the last
+AN_ACCOUNT = 5  # agents may share
+LOTS = 200
+
+type People = Iterator[dict[str, Any]]
+
+_say = Console(stderr=True, highlight=False).print
+
+_ADD_LOTS = """
+    WITH made AS (
+        INSERT INTO warehouses (name, time_zone)
+        SELECT 'Warehouse ' || number, 'Africa/Nairobi' FROM generate_series(0, 9) AS number
+        RETURNING name
+    )
+    INSERT INTO stock_lots (product, warehouse, unit, received, quantity, expires_on, created_by)
+    SELECT 'Hybrid maize seed', name, 'kg', 50, 40, current_date + number,
+        (SELECT id FROM users LIMIT 1)
+    FROM made CROSS JOIN generate_series(1, :number) AS number"""
+
+
+def main() -> int:
+    options = _options()
+    if options.url:
+        return on_environment(options)
+    phases = []
+    if options.only != "local stack":
+        phases += asyncio.run(on_functions(options.seconds))
+    if options.only != "functions":
+        phases += asyncio.run(on_local_stack(options.seconds))
+    return publish(section(phases, WORKERS))
+
+
+async def on_functions(seconds: float) -> list[Phase]:
+    """Have the agents work on the functions, without the local cloud."""
+    phases = []
+    with tempfile.TemporaryDirectory(prefix="fieldgate-load-") as folder:
+        async with load_service.running(Path(folder), WORKERS) as service:
+            people = await asyncio.to_thread(prepare, service.database)
+
+            async def phase(users: int, seconds: float) -> Phase:
+                service.workers.forget()
+                before = service.workers.megabytes()
+                orders = orders_for(service.url, people, users, seconds, PACE["functions"])
+                done = await work(orders, "functions")
+                await service.settle()
+                failed = [f"{count} x {what}" for what, count in service.workers.errors.items()]
+                memory = before, service.workers.megabytes()
+                return replace(done, errors=failed, memory=memory)
+
+            await phase(WARM_UP_USERS, WARM_UP_SECONDS)
+            for users in USERS:
+                phases.append(await phase(users, seconds))  # noqa: PERF401 - ruff's would be longer
+    return phases
+
+
+async def on_local_stack(seconds: float) -> list[Phase]:
+    """Have the agents work on a local stack, as `make up` runs it."""
+    phases = []
+    with tempfile.TemporaryDirectory(prefix="fieldgate-load-") as folder:
+        async with stack.running(Path(folder)) as local:
+            people = await asyncio.to_thread(prepare, local.database)
+            for users in USERS:
+                orders = orders_for(local.url, people, users, seconds, PACE["local stack"])
+                phases.append(await work(orders, "local stack"))
+    return phases
+
+
+def prepare(database: Database) -> People:
+    """Make the people and something to look at; returns whom `Orders` wants, one by one."""
+    password_hash = hash_password(PASSWORD)
+    people = []
+    for number in range(sum(USERS) + WARM_UP_USERS):
+        # Each in a range of its own, as some budgets go by the thousand numbers.
+        phone = f"+2547{33_001_000 + number * 1_000}"
+        register(database, Person(PASSWORD, password_hash, phone, email=None))
+        people.append(
+            {
+                "identifier": phone,
+                "password": PASSWORD,
+                "address": f"10.1.{number // 250}.{number % 250 + 1}",
+                "byCode": number % 2 == 1,
+            }
+        )
+    add_lots = text(_ADD_LOTS)
+    database.transact(lambda connection: connection.execute(add_lots, {"number": LOTS // 10}))
+    return iter(people)
+
+
+def orders_for(url: str, people: People, users: int, seconds: float, pace: float) -> Orders:
+    return Orders(
+        url=url,
+        realtime_url=f"ws{url.removeprefix('http')}{HUB_PATH}",
+        people=[*islice(people, users)],
+        users=users,
+        spawn_rate=users / BEGIN_SECONDS,
+        seconds=seconds,
+        pace=pace,
+        # As apps make of a photo before they send it.
+        photo=camera_jpeg(1600, 1200, quality=80).hex(),
+    )
+
+
+async def work(orders: Orders, target: str) -> Phase:
+    """Have the agents work, in a process of their own."""
+    _say(f"{target}: {orders.users} agents for {orders.seconds:.0f} s")
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "benchmarks.load_users"),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    try:
+        psutil.cpu_percent()
+        said, _ = await process.communicate(json.dumps(orders.as_json()).encode())
+        busy = psutil.cpu_percent() / 100
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    if process.returncode:
+        raise RuntimeError(f"the agents' process ended with {process.returncode}")
+    found = json.loads(said)
+    for error in found["errors"]:
+        _say(error, style="red", markup=False)
+    users, pace = orders.users, orders.pace
+    return Phase(target, users, pace, found["seconds"], found["entries"], [], busy)
+
+
+def on_environment(options: argparse.Namespace) -> int:
+    """Have agents work on an environment that is there; return the exit code."""
+    people = accounts()
+    users = options.users or AN_ACCOUNT * len(people)
+    url = options.url.rstrip("/")
+    orders = orders_for(url, cycle(people), users, options.seconds, options.pace)
+    orders = replace(orders, realtime_url=options.realtime_url or orders.realtime_url)
+    phase = asyncio.run(work(orders, url))
+    is_late = phase.all["p95"] > options.p95
+    show(Section("load", "Load", "", list(phase.comparisons()), [phase.table()]))
+    if is_late:
+        _say(f"the 95th percentile is over {options.p95:g} ms", style="red")
+    return int(is_late or phase.failed > 0)
+
+
+def accounts() -> list[dict[str, Any]]:
+    """Return the people of the environment, as `Orders` wants them."""
+    one = ":".join(os.environ.get(f"SMOKE_{name}", "") for name in ("IDENTIFIER", "PASSWORD"))
+    given = os.environ.get("LOAD_ACCOUNTS", "").split() or [one]
+    pairs = [account.partition(":")[::2] for account in given]
+    if not all(identifier and password for identifier, password in pairs):
+        raise SystemExit('LOAD_ACCOUNTS="identifier:password ..." says who the agents are.')
+    return [
+        {"identifier": identifier, "password": password, "address": "", "byCode": False}
+        for identifier, password in pairs
+    ]
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.load")
+    parser.add_argument("--seconds", type=float, default=60)
+    parser.add_argument("--only", choices=tuple(PACE))
+    parser.add_argument("--url", help="of an environment that is there")
+    parser.add_argument("--realtime-url", help="its WebSocket, where it isn't at its /hubs/…")
+    parser.add_argument("--users", type=int, help=f"with --url; {AN_ACCOUNT} an account")
+    parser.add_argument("--pace", type=float, default=1, help="with --url")
+    parser.add_argument("--p95", type=float, default=1000, help="with --url, milliseconds")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

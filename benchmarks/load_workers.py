@@ -1,0 +1,96 @@
+"""The functions in worker processes, one event at a time in each, as in Lambda's environments.
+
+Unlike there, a worker serves any function, so that two processors need no sixty processes; those
+that a queue wakes have as many workers of their own, since there they keep nobody waiting.
+"""
+
+import asyncio
+import importlib
+import sys
+import time
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from tests.support.gateway import LambdaContext
+
+REMAINING_MILLISECONDS = 120_000
+
+
+@dataclass
+class Workers:
+    """`milliseconds` are those of each call by function, `sent` counts what was asked of AWS."""
+
+    number: int
+    log: Path
+    modules: Sequence[str]
+    milliseconds: defaultdict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    sent: Counter[str] = field(default_factory=Counter)
+    errors: Counter[str] = field(default_factory=Counter)
+    running: int = 0
+
+    def __post_init__(self) -> None:
+        self._answering, self._woken = (
+            ProcessPoolExecutor(
+                self.number,
+                # Nothing of this process: each starts as a function does.
+                mp_context=get_context("spawn"),
+                initializer=_begin,
+                initargs=(str(self.log), self.modules),
+            )
+            for _ in range(2)
+        )
+
+    async def invoke(self, module: str, event: dict[str, Any], *, by_queue: bool = False) -> Any:
+        """Have a function answer an event; what it raises is counted, and raised here."""
+        pool = self._woken if by_queue else self._answering
+        self.running += 1
+        try:
+            loop = asyncio.get_running_loop()
+            result, milliseconds = await loop.run_in_executor(pool, _invoke, module, event)
+        except Exception:
+            self.errors[module] += 1
+            raise
+        finally:
+            self.running -= 1
+        self.milliseconds[module].append(milliseconds)
+        return result
+
+    def megabytes(self) -> list[float]:
+        """Return what memory each worker has now."""
+        return [
+            process.memory_info().rss / 1024**2
+            for process in sorted(psutil.Process().children(), key=lambda child: child.pid)
+            if any("spawn_main" in word for word in process.cmdline())
+        ]
+
+    def forget(self) -> None:
+        """Count from zero."""
+        self.milliseconds.clear()
+        self.sent.clear()
+        self.errors.clear()
+
+    def stop(self) -> None:
+        for pool in (self._answering, self._woken):
+            pool.shutdown(cancel_futures=True)
+
+
+def _begin(log: str, modules: Sequence[str]) -> None:
+    # Line by line, as several processes write; for as long as the process lives.
+    sys.stdout = Path(log).open("a", buffering=1)  # noqa: SIM115
+    # Cold starts are measured elsewhere.
+    for module in modules:
+        importlib.import_module(module)
+
+
+def _invoke(module: str, event: dict[str, Any]) -> tuple[Any, float]:
+    handler = importlib.import_module(module).handler
+    began = time.perf_counter()
+    result = handler(event, LambdaContext(REMAINING_MILLISECONDS))
+    return result, (time.perf_counter() - began) * 1000
