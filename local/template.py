@@ -21,6 +21,7 @@ PARTITION = "aws"
 
 FUNCTION = "AWS::Serverless::Function"
 LAYER = "AWS::Serverless::LayerVersion"
+NESTED_STACK = "AWS::CloudFormation::Stack"
 
 
 def read_template(path: Path = ROOT / "template.yaml") -> Template:
@@ -59,6 +60,8 @@ def with_artifacts(template: Template, keys: Mapping[str, str]) -> Template:
     for name, _ in resources(packaged, LAYER):
         uri = f"s3://{ARTIFACTS_BUCKET}/{keys[name]}"
         packaged["Resources"][name]["Properties"]["ContentUri"] = uri
+    for name, nested in resources(packaged, NESTED_STACK):
+        nested["TemplateURL"] = f"https://{ARTIFACTS_BUCKET}.s3.amazonaws.com/{name}.yaml"
     return packaged
 
 
