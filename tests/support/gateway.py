@@ -19,6 +19,7 @@ from urllib.parse import parse_qsl, unquote, urlencode
 from fieldgate import cache
 from fieldgate.authorizer import AuthorizerContext
 from fieldgate.tokens import Subject, issue, verify
+from tests.support import described
 
 type Handler = Callable[[dict[str, Any], Any], dict[str, Any]]
 
@@ -75,7 +76,7 @@ def call(
     authorizer: Mapping[str, Any] | None = None,
     route: str | None = None,
 ) -> Answer:
-    """Have `handler` answer one request.
+    """Have `handler` answer one request, as docs/openapi.json says that it does.
 
     Args:
         handler: the `handler` of a function module.
@@ -95,11 +96,13 @@ def call(
     event = http_event(method, path, query, headers, body, authorizer, route)
     result = handler(json.loads(json.dumps(event)), None)
     text = result.get("body") or ""
-    return Answer(
+    answer = Answer(
         status=result["statusCode"],
         headers={name.lower(): str(value) for name, value in result.get("headers", {}).items()},
         body=base64.b64decode(text) if result.get("isBase64Encoded") else text.encode(),
     )
+    described.check(method, path, answer.status, answer.headers, answer.body)
+    return answer
 
 
 def http_event(
