@@ -20,11 +20,12 @@ from fieldgate.http import (
     page,
     require,
 )
+from fieldgate.http.described import refusals
 
 app = create_app("list_config", limit="read")
 
 
-@app.get("/api/v1/config")
+@app.get("/api/v1/config", summary="Every key with what is set")
 async def list_config(
     _caller: Annotated[Caller, require("config:write")],
 ) -> Envelope[list[SettingView]]:
@@ -35,7 +36,11 @@ async def list_config(
     )
 
 
-@app.get("/api/v1/config/{key}/history")
+@app.get(
+    "/api/v1/config/{key}/history",
+    summary="A key's versions, the latest first",
+    responses=refusals(NOT_FOUND="no such key"),
+)
 async def list_history(
     key: Annotated[str, Path()],
     query: Annotated[PageQuery, Query()],

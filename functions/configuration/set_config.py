@@ -8,24 +8,33 @@ from pydantic import Field, StrictBool, StrictInt
 from configuration import setting
 from configuration.views import SettingView
 from fieldgate.db.engine import database
-from fieldgate.http import ApiModel, Caller, Envelope, create_app, entry_point, envelope, require
+from fieldgate.http import (
+    Caller,
+    Envelope,
+    RequestModel,
+    create_app,
+    entry_point,
+    envelope,
+    require,
+)
+from fieldgate.http.described import refusals
 from fieldgate.http.idempotency import IdempotentRequest, idempotent_request
 
 app = create_app("set_config", limit="write")
 
 
-class NewValue(ApiModel):
+class NewValue(RequestModel):
     """`value` is of the type that the registry has for the key."""
 
     value: Any
     active: StrictBool = True
 
 
-class Rollback(ApiModel):
+class Rollback(RequestModel):
     version: Annotated[StrictInt, Field(ge=0, le=2**31 - 1)] | None = None
 
 
-@app.put("/api/v1/config/{key}")
+@app.put("/api/v1/config/{key}", summary="Set a key", responses=refusals(NOT_FOUND="no such key"))
 async def set_config(
     key: Annotated[str, Path()],
     body: NewValue,
@@ -36,7 +45,15 @@ async def set_config(
     )
 
 
-@app.post("/api/v1/config/{key}/rollback")
+@app.post(
+    "/api/v1/config/{key}/rollback",
+    summary="Back to another version of a key",
+    responses=refusals(
+        NOT_FOUND="no such key, or no such version of it",
+        CONFLICT="it was never set, or was set just now",
+        BUSINESS_RULE="that value is no longer allowed",
+    ),
+)
 async def roll_back_config(
     key: Annotated[str, Path()],
     caller: Annotated[Caller, require("config:write")],

@@ -7,7 +7,8 @@ from fieldgate.http import create_app, entry_point
 app = create_app("generate_204", limit=None, public=True)
 
 
-@app.api_route("/generate_204", methods=["GET", "HEAD"])
+@app.get("/generate_204", status_code=204)
+@app.head("/generate_204", status_code=204, operation_id="generate_204_head")
 async def generate_204() -> Response:
     return Response(status_code=204)
 

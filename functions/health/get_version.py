@@ -1,8 +1,11 @@
 """GET /health/version: what is deployed here. Asks nothing of anybody."""
 
+from typing import Literal, TypedDict
+
 from starlette.responses import JSONResponse
 
 from fieldgate.http import create_app, entry_point
+from fieldgate.http.described import shape
 from fieldgate.settings import Settings, load
 
 app = create_app("get_version", limit=None, public=True)
@@ -15,7 +18,15 @@ class BuildSettings(Settings):
     commit_sha: str = "unknown"
 
 
-@app.get("/health/version")
+class Version(TypedDict):
+    status: Literal["Healthy"]
+    version: str
+    environment: str
+    buildDate: str
+    commitSha: str
+
+
+@app.get("/health/version", responses=shape(Version, 200))
 async def get_version() -> JSONResponse:
     build = load(BuildSettings)
     return JSONResponse(

@@ -7,14 +7,15 @@ from fastapi import Depends
 
 from fieldgate.db.engine import database
 from fieldgate.http import (
-    ApiModel,
     Caller,
     Envelope,
+    RequestModel,
     create_app,
     current_caller,
     entry_point,
     envelope,
 )
+from fieldgate.http.described import refusals
 from identity import verifying
 from identity.request_types import Code
 from identity.views import Profile
@@ -22,12 +23,19 @@ from identity.views import Profile
 app = create_app("change_phone", limit="auth")
 
 
-class Proof(ApiModel):
+class Proof(RequestModel):
     challenge_id: UUID
     code: Code
 
 
-@app.put("/api/v1/auth/phone")
+@app.put(
+    "/api/v1/auth/phone",
+    responses=refusals(
+        INVALID_CREDENTIALS="the code is wrong, or for another purpose",
+        CONFLICT="another account has that phone",
+        GONE="the challenge is unknown, used, expired or out of tries",
+    ),
+)
 async def change_phone(
     proof: Proof, caller: Annotated[Caller, Depends(current_caller)]
 ) -> Envelope[Profile]:

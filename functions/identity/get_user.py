@@ -8,13 +8,14 @@ from fastapi import Path
 from fieldgate.db.engine import database
 from fieldgate.errors import NotFound
 from fieldgate.http import Caller, Envelope, create_app, entry_point, envelope, require
+from fieldgate.http.described import refusals
 from identity import store
 from identity.views import UserView
 
 app = create_app("get_user", limit="read")
 
 
-@app.get("/api/v1/users/{id}")
+@app.get("/api/v1/users/{id}", responses=refusals(NOT_FOUND="no such user"))
 async def get_user(
     user_id: Annotated[UUID, Path(alias="id")], _caller: Annotated[Caller, require("users:read")]
 ) -> Envelope[UserView]:

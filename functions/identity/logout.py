@@ -7,13 +7,13 @@ from pydantic import StrictBool
 from starlette.responses import Response
 
 from fieldgate.db.engine import database
-from fieldgate.http import ApiModel, Caller, create_app, current_caller, entry_point
+from fieldgate.http import Caller, RequestModel, create_app, current_caller, entry_point
 from identity.signing_out import sign_out
 
 app = create_app("logout", limit="write")
 
 
-class Logout(ApiModel):
+class Logout(RequestModel):
     everywhere: StrictBool = False
 
 

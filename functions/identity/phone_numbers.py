@@ -7,7 +7,7 @@ same text (seed: WF-INTEG-03). By Google's libphonenumber, in its lite Python va
 import re
 from typing import Annotated
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, WithJsonSchema
 
 from fieldgate.errors import BusinessRule
 from fieldgate.settings import Settings, load
@@ -84,4 +84,17 @@ def supported_country_of(e164: str) -> str:
 
 
 # A number in a request: any way of writing it comes in, E.164 comes out.
-PhoneNumber = Annotated[str, Field(max_length=MAX_CHARS), AfterValidator(normalise)]
+PhoneNumber = Annotated[
+    str,
+    Field(max_length=MAX_CHARS),
+    AfterValidator(normalise),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "maxLength": MAX_CHARS,
+            "pattern": f"^{_WRITTEN.pattern}$",
+            "description": "A mobile number as people write it; without a country code it is from"
+            " the deployment's country",
+        }
+    ),
+]

@@ -7,13 +7,14 @@ from pydantic import Field, SecretStr
 
 from fieldgate.db.engine import database
 from fieldgate.http import (
-    ApiModel,
     Envelope,
+    RequestModel,
     create_app,
     entry_point,
     envelope,
     limit_identifier,
 )
+from fieldgate.http.described import refusals
 from identity.refreshing import refresh
 from identity.sessions import RefreshToken
 from identity.token_view import Tokens
@@ -23,11 +24,16 @@ from identity.token_view import Tokens
 app = create_app("refresh_tokens", limit="write", public=True)
 
 
-class RefreshRequest(ApiModel):
+class RefreshRequest(RequestModel):
     refresh_token: Annotated[SecretStr, Field(min_length=1, max_length=1024)]
 
 
-@app.post("/api/v1/auth/refresh")
+@app.post(
+    "/api/v1/auth/refresh",
+    responses=refusals(
+        UNAUTHORIZED="no token of ours, or its session has ended: sign in again",
+    ),
+)
 async def refresh_tokens(body: RefreshRequest, request: Request) -> Envelope[Tokens]:
     token = RefreshToken.parse(body.refresh_token.get_secret_value())
     limit_identifier(request, f"session:{token.session_id}")

@@ -7,14 +7,15 @@ from fastapi import Depends, Request
 
 from fieldgate.db.engine import database
 from fieldgate.http import (
-    ApiModel,
     Envelope,
+    RequestModel,
     client_ip,
     create_app,
     entry_point,
     envelope,
     limit_identifier,
 )
+from fieldgate.http.described import refusals
 from fieldgate.http.idempotency import IdempotentRequest, idempotent_request
 from identity.challenge_store import Registration
 from identity.challenge_view import ChallengeView
@@ -27,8 +28,8 @@ from identity.sending import open_and_wake
 app = create_app("register", limit="auth", public=True)
 
 
-class NewAccount(ApiModel):
-    """Nothing else: whoever names roles or a status for themselves is refused (ApiModel)."""
+class NewAccount(RequestModel):
+    """Nothing else: whoever names roles or a status for themselves is refused (RequestModel)."""
 
     phone: PhoneNumber
     name: Name
@@ -36,7 +37,13 @@ class NewAccount(ApiModel):
     email: Email | None = None
 
 
-@app.post("/api/v1/auth/register", status_code=202)
+@app.post(
+    "/api/v1/auth/register",
+    status_code=202,
+    responses=refusals(
+        COUNTRY_NOT_SUPPORTED="no texts are sent to that country",
+    ),
+)
 async def register(
     account: NewAccount,
     request: Request,

@@ -3,7 +3,7 @@
 import re
 from typing import Annotated
 
-from pydantic import AfterValidator, Field, SecretStr
+from pydantic import AfterValidator, Field, SecretStr, WithJsonSchema
 
 from identity.passwords import MAX_PASSWORD_BYTES
 
@@ -70,8 +70,25 @@ _EncodablePassword = Annotated[SecretStr, AfterValidator(_encodable)]
 # One that exists may be of an older system, with other rules.
 Password = Annotated[_EncodablePassword, AfterValidator(_of_some_length)]
 NewPassword = Annotated[
-    _EncodablePassword, AfterValidator(_long_enough), AfterValidator(_not_too_long)
+    _EncodablePassword,
+    AfterValidator(_long_enough),
+    AfterValidator(_not_too_long),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "format": "password",
+            "minLength": MIN_PASSWORD_CHARS,
+            "description": f"Of {MAX_PASSWORD_BYTES} bytes at most",
+        }
+    ),
 ]
 Name = Annotated[str, Field(max_length=120), AfterValidator(_name)]
-Email = Annotated[str, Field(max_length=254), AfterValidator(_email)]
-Code = Annotated[str, AfterValidator(_code)]
+Email = Annotated[
+    str,
+    Field(max_length=254),
+    AfterValidator(_email),
+    WithJsonSchema({"type": "string", "format": "email", "maxLength": 254}),
+]
+Code = Annotated[
+    str, AfterValidator(_code), WithJsonSchema({"type": "string", "pattern": f"^{_CODE.pattern}$"})
+]

@@ -7,8 +7,8 @@ from fastapi import Depends, Request
 
 from fieldgate.db.engine import database
 from fieldgate.http import (
-    ApiModel,
     Envelope,
+    RequestModel,
     client_ip,
     create_app,
     entry_point,
@@ -16,6 +16,7 @@ from fieldgate.http import (
     limit_identifier,
 )
 from fieldgate.http.caller import caller_of
+from fieldgate.http.described import refusals
 from fieldgate.http.idempotency import IdempotentRequest, idempotent_request
 from identity.challenge_view import ChallengeView
 from identity.challenging import open_challenge
@@ -25,12 +26,19 @@ from identity.sending import open_and_wake
 app = create_app("send_otp", limit="auth", public=True)
 
 
-class Wish(ApiModel):
+class Wish(RequestModel):
     phone: PhoneNumber
     purpose: Literal["login", "password_reset", "phone_change"]
 
 
-@app.post("/api/v1/otp/send", status_code=202)
+@app.post(
+    "/api/v1/otp/send",
+    status_code=202,
+    responses=refusals(
+        UNAUTHORIZED="a phone_change needs a token",
+        COUNTRY_NOT_SUPPORTED="no texts are sent to that country",
+    ),
+)
 async def send_otp(
     wish: Wish,
     request: Request,

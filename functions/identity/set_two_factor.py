@@ -7,25 +7,31 @@ from pydantic import StrictBool
 
 from fieldgate.db.engine import database
 from fieldgate.http import (
-    ApiModel,
     Caller,
     Envelope,
+    RequestModel,
     create_app,
     current_caller,
     entry_point,
     envelope,
 )
+from fieldgate.http.described import refusals
 from identity.two_factor import choose
 from identity.views import Profile
 
 app = create_app("set_two_factor", limit="write")
 
 
-class TwoFactor(ApiModel):
+class TwoFactor(RequestModel):
     enabled: StrictBool
 
 
-@app.put("/api/v1/auth/two-factor")
+@app.put(
+    "/api/v1/auth/two-factor",
+    responses=refusals(
+        PHONE_NEEDED="a second factor needs a phone",
+    ),
+)
 async def set_two_factor(
     body: TwoFactor, caller: Annotated[Caller, Depends(current_caller)]
 ) -> Envelope[Profile]:

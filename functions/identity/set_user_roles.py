@@ -7,18 +7,33 @@ from fastapi import Path
 from pydantic import Field
 
 from fieldgate.db.engine import database
-from fieldgate.http import ApiModel, Caller, Envelope, create_app, entry_point, envelope, require
+from fieldgate.http import (
+    Caller,
+    Envelope,
+    RequestModel,
+    create_app,
+    entry_point,
+    envelope,
+    require,
+)
+from fieldgate.http.described import refusals
 from identity.administering import set_roles
 from identity.views import UserView
 
 app = create_app("set_user_roles", limit="write")
 
 
-class Roles(ApiModel):
+class Roles(RequestModel):
     roles: Annotated[list[str], Field(max_length=20)]
 
 
-@app.put("/api/v1/users/{id}/roles")
+@app.put(
+    "/api/v1/users/{id}/roles",
+    responses=refusals(
+        NOT_FOUND="no such user",
+        LAST_ADMIN="somebody must stay an admin",
+    ),
+)
 async def set_user_roles(
     user_id: Annotated[UUID, Path(alias="id")],
     body: Roles,

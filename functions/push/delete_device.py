@@ -8,12 +8,19 @@ from starlette.responses import Response
 
 from fieldgate.db.engine import database
 from fieldgate.http import Caller, create_app, current_caller, entry_point
+from fieldgate.http.described import refusals
 from push import devices
 
 app = create_app("delete_device", limit="write")
 
 
-@app.delete("/api/v1/devices/{id}", status_code=204)
+@app.delete(
+    "/api/v1/devices/{id}",
+    status_code=204,
+    responses=refusals(
+        NOT_FOUND="no such device, or another's",
+    ),
+)
 async def delete_device(
     device_id: Annotated[UUID, Path(alias="id")],
     caller: Annotated[Caller, Depends(current_caller)],

@@ -7,14 +7,14 @@ from sqlalchemy import Connection
 from fieldgate import request_id
 from fieldgate.db.engine import Database
 from fieldgate.errors import NotFound, Unauthorized
-from fieldgate.http import ApiModel
+from fieldgate.http import RequestModel
 from fieldgate.push import AddressKind, Platform
 from push import device_store
 from push.device_tokens import encrypt_token, hash_token
 from push.request_types import AppVersion, DeviceToken
 
 
-class NewDevice(ApiModel):
+class NewDevice(RequestModel):
     """An installed app, and what the provider knows it by."""
 
     token: DeviceToken

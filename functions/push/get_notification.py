@@ -8,6 +8,7 @@ from fastapi import Path
 from fieldgate.db.engine import database
 from fieldgate.errors import NotFound
 from fieldgate.http import ApiModel, Caller, Envelope, create_app, entry_point, envelope, require
+from fieldgate.http.described import refusals
 from fieldgate.http.envelope import UtcTime
 from push.notification_store import Progress, find_progress
 
@@ -46,7 +47,7 @@ class ProgressView(ApiModel):
         )
 
 
-@app.get("/api/v1/notifications/{id}")
+@app.get("/api/v1/notifications/{id}", responses=refusals(NOT_FOUND="no such notification"))
 async def get_notification(
     notification_id: Annotated[UUID, Path(alias="id")],
     _caller: Annotated[Caller, require("notifications:send")],

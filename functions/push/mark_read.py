@@ -8,13 +8,19 @@ from fastapi import Depends, Path
 from fieldgate.db.engine import database
 from fieldgate.errors import NotFound
 from fieldgate.http import Caller, Envelope, create_app, current_caller, entry_point, envelope
+from fieldgate.http.described import refusals
 from push import inbox_store
 from push.views import ReadMark
 
 app = create_app("mark_read", limit="write")
 
 
-@app.put("/api/v1/notifications/{id}/read")
+@app.put(
+    "/api/v1/notifications/{id}/read",
+    responses=refusals(
+        NOT_FOUND="it isn't in the caller's inbox",
+    ),
+)
 async def mark_read(
     notification_id: Annotated[UUID, Path(alias="id")],
     caller: Annotated[Caller, Depends(current_caller)],

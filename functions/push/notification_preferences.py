@@ -21,7 +21,10 @@ async def get_preferences(
     return envelope(PreferencesView.of(stored))
 
 
-@app.put("/api/v1/notifications/preferences")
+@app.put(
+    "/api/v1/notifications/preferences",
+    summary="Replace all of what the caller wants to hear, and when not",
+)
 async def replace_preferences(
     body: Preferences, caller: Annotated[Caller, Depends(current_caller)]
 ) -> Envelope[PreferencesView]:

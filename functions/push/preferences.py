@@ -9,7 +9,7 @@ from sqlalchemy.exc import IntegrityError
 from fieldgate import request_id
 from fieldgate.db.engine import Database, violated_constraint
 from fieldgate.errors import Unauthorized
-from fieldgate.http import ApiModel
+from fieldgate.http import RequestModel
 from fieldgate.push.kinds import Kind
 from fieldgate.time_zones import TimeZone
 from push import preference_store
@@ -23,7 +23,7 @@ def _each_once(kinds: list[Kind]) -> list[Kind]:
     return kinds
 
 
-class QuietHours(ApiModel):
+class QuietHours(RequestModel):
     """No pushes from then to then, by the clock of that place; over midnight where `to` is less."""
 
     begin: Annotated[Clock, Field(alias="from")]
@@ -37,7 +37,7 @@ class QuietHours(ApiModel):
         return self
 
 
-class Preferences(ApiModel):
+class Preferences(RequestModel):
     """All of somebody's preferences; what is left out of it is not asked for."""
 
     quiet_hours: QuietHours | None = None

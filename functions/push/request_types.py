@@ -4,7 +4,7 @@ import re
 from datetime import time
 from typing import Annotated
 
-from pydantic import AfterValidator, Field, PlainValidator
+from pydantic import AfterValidator, Field, PlainValidator, WithJsonSchema
 
 # FCM's tokens have 150 to 300 characters today, and no promised length.
 _TOKEN = re.compile("[!-~]{1,4096}")
@@ -31,7 +31,16 @@ def _clock(value: object) -> time:
 
 
 # Who has it can push to that phone, if they have our credentials as well.
-DeviceToken = Annotated[str, AfterValidator(_token), Field(repr=False)]
+DeviceToken = Annotated[
+    str,
+    AfterValidator(_token),
+    Field(repr=False),
+    WithJsonSchema({"type": "string", "pattern": "^[!-~]{1,4096}$"}),
+]
 AppVersion = Annotated[str, Field(min_length=1, max_length=50), AfterValidator(_app_version)]
 # A time of day, to the minute.
-Clock = Annotated[time, PlainValidator(_clock, json_schema_input_type=str)]
+Clock = Annotated[
+    time,
+    PlainValidator(_clock),
+    WithJsonSchema({"type": "string", "pattern": f"^{_CLOCK.pattern}$"}),
+]

@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from fieldgate.db.engine import Database
 from fieldgate.db.known_caller import a_known_caller
-from fieldgate.http import ApiModel
+from fieldgate.http import ApiModel, RequestModel
 from fieldgate.http.idempotency import IdempotentRequest
 from fieldgate.push import payload
 from fieldgate.push.kinds import GENERAL, Kind
@@ -44,7 +44,7 @@ type Trimmed = Annotated[
 type Role = Annotated[str, Field(pattern=r"^[a-z][a-z_]{0,49}$")]
 
 
-class Audience(ApiModel):
+class Audience(RequestModel):
     """Whom it is for: each of these users, and whoever has one of these roles."""
 
     user_ids: Annotated[tuple[UUID, ...], Field(max_length=MOST_USERS)] = ()
@@ -57,7 +57,7 @@ class Audience(ApiModel):
         return self
 
 
-class Notification(ApiModel):
+class Notification(RequestModel):
     """What somebody wants told. All of it must fit into one push, see `fieldgate.push.payload`."""
 
     audience: Audience

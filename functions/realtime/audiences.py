@@ -25,7 +25,7 @@ EVERYBODY = "all"
 # What one connection may follow, and one request may name.
 MAX_CHANNELS = 100
 TOO_MANY_CHANNELS = f"There may be {MAX_CHANNELS} channels at most."
-_CHANNEL = re.compile(r"[a-z][a-z0-9_-]{0,49}(?::[A-Za-z0-9_.-]{1,100})?", re.ASCII)
+CHANNEL = re.compile(r"[a-z][a-z0-9_-]{0,49}(?::[A-Za-z0-9_.-]{1,100})?", re.ASCII)
 _NO_CHANNEL = (
     "A channel is named like shipments or shipments:123: the topic in lower case, up to 50"
     " characters, then up to 100 of A-Z a-z 0-9 _ . and -."
@@ -101,7 +101,7 @@ def check_may_follow(permissions: frozenset[str], channel_names: Iterable[str]) 
 
 def channel_name(name: Any) -> str:
     """Return what somebody says is a channel; raises ValueError, for them to read, if it isn't."""
-    if not isinstance(name, str) or not _CHANNEL.fullmatch(name):
+    if not isinstance(name, str) or not CHANNEL.fullmatch(name):
         raise ValueError(_NO_CHANNEL)
     return name
 

@@ -7,24 +7,25 @@ from fastapi import Depends, Query
 
 from fieldgate.db.engine import database
 from fieldgate.http import (
-    ApiModel,
     Caller,
     Envelope,
+    RequestModel,
     create_app,
     current_caller,
     entry_point,
     envelope,
 )
+from fieldgate.http.described import refusals, shape
 from realtime import stream_store
 from realtime.audiences import Viewer, check_may_follow
 from realtime.events import MAX_OFFSET, PAGE
 from realtime.request_types import Channels
-from realtime.views import replay_view
+from realtime.views import Replayed, replay_view
 
 app = create_app("list_events", limit="read")
 
 
-class EventsQuery(ApiModel):
+class EventsQuery(RequestModel):
     """Without `epoch` the answer is only where the stream is now."""
 
     epoch: UUID | None = None
@@ -33,7 +34,11 @@ class EventsQuery(ApiModel):
     channels: Channels | None = None
 
 
-@app.get("/api/v1/realtime/events")
+@app.get(
+    "/api/v1/realtime/events",
+    responses=shape(Replayed, 200)
+    | refusals(FORBIDDEN="a channel takes a permission that the caller lacks"),
+)
 async def list_events(
     query: Annotated[EventsQuery, Query()], caller: Annotated[Caller, Depends(current_caller)]
 ) -> Envelope[dict[str, Any]]:

@@ -4,12 +4,13 @@
 """
 
 import secrets
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, NotRequired, TypedDict
 
 from fastapi import Depends, Query
 from starlette.responses import JSONResponse
 
 from fieldgate.http import Caller, create_app, current_caller, entry_point
+from fieldgate.http.described import shape
 
 # With 1 there is a token beside the id, which a connection is asked for by.
 LATEST_VERSION = 1
@@ -17,7 +18,19 @@ LATEST_VERSION = 1
 app = create_app("negotiate", limit="read")
 
 
-@app.post("/hubs/permissions/negotiate")
+class Transport(TypedDict):
+    transport: Literal["WebSockets"]
+    transferFormats: list[Literal["Text"]]
+
+
+class Negotiation(TypedDict):
+    negotiateVersion: int
+    connectionId: str
+    connectionToken: NotRequired[str]  # from version 1 on
+    availableTransports: list[Transport]
+
+
+@app.post("/hubs/permissions/negotiate", responses=shape(Negotiation, 200))
 async def negotiate(
     _caller: Annotated[Caller, Depends(current_caller)],
     version: Annotated[int, Query(alias="negotiateVersion", ge=0)] = 0,

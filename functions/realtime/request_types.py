@@ -9,11 +9,12 @@ from pydantic import (
     AfterValidator,
     PlainValidator,
     ValidationInfo,
+    WithJsonSchema,
     field_validator,
     model_validator,
 )
 
-from fieldgate.http import ApiModel
+from fieldgate.http import RequestModel
 from realtime import audiences
 
 # Of an audience's parts.
@@ -53,16 +54,30 @@ def _role(value: object) -> str:
     return value
 
 
-Name = Annotated[str, PlainValidator(_name, json_schema_input_type=str)]
-EntityId = Annotated[str, PlainValidator(_entity_id, json_schema_input_type=str)]
-UserId = Annotated[UUID, PlainValidator(_user_id, json_schema_input_type=str)]
-Role = Annotated[str, PlainValidator(_role, json_schema_input_type=str)]
-Channel = Annotated[str, PlainValidator(audiences.channel_name, json_schema_input_type=str)]
+def _text(pattern: str) -> WithJsonSchema:
+    return WithJsonSchema({"type": "string", "pattern": f"^({pattern})$"})
+
+
+Name = Annotated[str, PlainValidator(_name), _text(_NAME.pattern)]
+EntityId = Annotated[str, PlainValidator(_entity_id), _text(_ENTITY_ID.pattern)]
+UserId = Annotated[
+    UUID, PlainValidator(_user_id), WithJsonSchema({"type": "string", "format": "uuid"})
+]
+Role = Annotated[
+    str,
+    PlainValidator(_role),
+    WithJsonSchema({"type": "string", "maxLength": MAX_ROLE_CHARS}),
+]
+Channel = Annotated[str, PlainValidator(audiences.channel_name), _text(audiences.CHANNEL.pattern)]
 # Names with commas between them, as a query has them.
-Channels = Annotated[str, AfterValidator(_channels)]
+Channels = Annotated[
+    str,
+    AfterValidator(_channels),
+    _text(f"{audiences.CHANNEL.pattern}(,{audiences.CHANNEL.pattern})*"),
+]
 
 
-class Audience(ApiModel):
+class Audience(RequestModel):
     """Whom a broadcast is for: whoever is any of these."""
 
     user_ids: tuple[UserId, ...] = ()
@@ -88,7 +103,7 @@ class Audience(ApiModel):
         return self
 
 
-class Broadcast(ApiModel):
+class Broadcast(RequestModel):
     """What is announced: a thing, or `*` for all of its type, and what became of it."""
 
     entity_type: Name

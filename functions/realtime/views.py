@@ -5,7 +5,7 @@
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal, TypedDict
 from uuid import UUID
 
 from realtime.events import Position, Replay, StreamEvent
@@ -15,6 +15,28 @@ PERMISSIONS_UPDATED = "PermissionsUpdated"
 # In place of a type and an id: everything that the app shows may have changed.
 ANYTHING = "*"
 REFETCH = "refetch"
+
+
+class UpdateMessage(TypedDict):
+    """An event as plain JSON clients get it."""
+
+    type: Literal["update"]
+    channel: str
+    event: str
+    data: dict[str, Any]
+    timestamp: str
+    epoch: UUID
+    offset: int
+
+
+class Replayed(TypedDict):
+    """What came after a position; `offset` is how far this goes, and there may be `more`."""
+
+    epoch: UUID
+    offset: int
+    recovered: bool
+    more: bool
+    events: list[UpdateMessage]
 
 
 def timestamp(moment: datetime) -> str:

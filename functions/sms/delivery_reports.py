@@ -31,6 +31,28 @@ _STATES = {
 _REASON = re.compile(r"[A-Za-z0-9_ -]{1,64}")
 
 
+# For the API's description: the body is read by hand.
+FORM = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/x-www-form-urlencoded": {
+                "schema": {
+                    "type": "object",
+                    "required": ["id", "status", "phoneNumber"],
+                    "properties": {
+                        "id": {"type": "string", "pattern": "^[!-~]{1,128}$"},
+                        "status": {"type": "string", "pattern": "^[A-Za-z]{1,32}$"},
+                        "phoneNumber": {"type": "string", "pattern": "^[+ ]?[0-9]{5,15}$"},
+                        "failureReason": {"type": "string"},
+                    },
+                }
+            }
+        },
+    }
+}
+
+
 def _e164(phone: str) -> str:
     """Mend a plus that was not encoded, and so came as a space."""
     return f"+{phone.strip().removeprefix('+')}"

@@ -9,7 +9,7 @@ from fieldgate.configuration.registry import REGISTRY
 from fieldgate.db.engine import Database
 from fieldgate.db.known_caller import a_known_caller
 from fieldgate.errors import ErrorDetail, ValidationFailed
-from fieldgate.http import ApiModel
+from fieldgate.http import RequestModel
 from fieldgate.http.idempotency import IdempotentRequest
 from stock import lot_store, warehouse_store
 from stock.request_types import Day, Product, Quantity, Unit, Warehouse
@@ -17,7 +17,7 @@ from stock.views import LotView, WarehouseView
 from stock.warehouse_store import UnknownZone
 
 
-class NewLot(ApiModel):
+class NewLot(RequestModel):
     """So much of a product, which expires on one day; `expires_on` is the last it is good on.
 
     One that has expired is taken as well: it is there, and will be warned of.

@@ -7,7 +7,7 @@ from sqlalchemy import Connection
 from fieldgate.db.engine import Database
 from fieldgate.db.known_caller import a_known_caller
 from fieldgate.errors import BusinessRule, NotFound
-from fieldgate.http import ApiModel
+from fieldgate.http import RequestModel
 from fieldgate.http.idempotency import IdempotentRequest
 from fieldgate.push.notifying import notify, wake_pushers
 from stock import loss_store, wording
@@ -18,7 +18,7 @@ from stock.views import LossView
 NOT_ENOUGH = "INSUFFICIENT_STOCK"
 
 
-class NewLoss(ApiModel):
+class NewLoss(RequestModel):
     lot_id: UUID
     quantity: Quantity
     reason: Reason

@@ -6,7 +6,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Annotated
 
-from pydantic import AfterValidator, Field, PlainValidator
+from pydantic import AfterValidator, Field, PlainValidator, WithJsonSchema
 
 DECIMALS = 3
 # Eleven digits before the point and three behind it are what the database keeps.
@@ -61,5 +61,16 @@ Product = Annotated[str, Field(max_length=200), AfterValidator(_line)]
 Unit = Annotated[str, Field(max_length=20), AfterValidator(_line)]
 Warehouse = Annotated[str, Field(max_length=100), AfterValidator(_line), AfterValidator(_name)]
 Reason = Annotated[str, Field(max_length=500), AfterValidator(_line)]
-Quantity = Annotated[Decimal, PlainValidator(_quantity, json_schema_input_type=float)]
-Day = Annotated[date, PlainValidator(_day, json_schema_input_type=str)]
+Quantity = Annotated[
+    Decimal,
+    PlainValidator(_quantity),
+    WithJsonSchema(
+        {
+            "type": "number",
+            "exclusiveMinimum": 0,
+            "exclusiveMaximum": QUANTITY_END,
+            "description": f"With up to {DECIMALS} decimals",
+        }
+    ),
+]
+Day = Annotated[date, PlainValidator(_day), WithJsonSchema({"type": "string", "format": "date"})]

@@ -8,6 +8,7 @@ from starlette.responses import Response
 
 from fieldgate.db.engine import database
 from fieldgate.http import Caller, create_app, entry_point, require
+from fieldgate.http.described import refusals
 from fieldgate.storage import staging
 from uploads import transferring
 from uploads.ownership import changeable_owner
@@ -15,7 +16,14 @@ from uploads.ownership import changeable_owner
 app = create_app("abort_upload", limit="write")
 
 
-@app.delete("/api/v1/uploads/{id}", status_code=204)
+@app.delete(
+    "/api/v1/uploads/{id}",
+    status_code=204,
+    responses=refusals(
+        NOT_FOUND="no such upload, or another's",
+        CONFLICT="it is completed: delete the media instead",
+    ),
+)
 async def abort_upload(
     upload_id: Annotated[UUID, Path(alias="id")],
     caller: Annotated[Caller, require("media:write")],

@@ -8,6 +8,7 @@ from starlette.responses import Response
 
 from fieldgate.db.engine import database
 from fieldgate.http import Caller, Envelope, create_app, entry_point, envelope, require
+from fieldgate.http.described import refusals
 from fieldgate.storage import staging
 from uploads import transferring
 from uploads.assembly_queue import assembly_queue_url
@@ -17,7 +18,16 @@ from uploads.views import CompletionView
 app = create_app("complete_upload", limit="write")
 
 
-@app.post("/api/v1/uploads/{id}/complete", status_code=202)
+@app.post(
+    "/api/v1/uploads/{id}/complete",
+    status_code=202,
+    responses=refusals(
+        NOT_FOUND="no such upload, or another's",
+        CONFLICT="chunks are missing (`details` has their numbers), or its state forbids it",
+        GONE="it has expired",
+    )
+    | {200: {"description": "It is put together already"}},
+)
 async def complete_upload(
     upload_id: Annotated[UUID, Path(alias="id")],
     caller: Annotated[Caller, require("media:write")],

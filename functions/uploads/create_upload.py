@@ -6,7 +6,16 @@ from fastapi import Depends
 from pydantic import Field, StrictInt
 
 from fieldgate.db.engine import database
-from fieldgate.http import ApiModel, Caller, Envelope, create_app, entry_point, envelope, require
+from fieldgate.http import (
+    Caller,
+    Envelope,
+    RequestModel,
+    create_app,
+    entry_point,
+    envelope,
+    require,
+)
+from fieldgate.http.described import refusals
 from fieldgate.http.idempotency import IdempotentRequest, idempotent_request
 from uploads import transferring
 from uploads.file_rules import Folder, check_file
@@ -16,7 +25,7 @@ from uploads.views import NewUpload
 app = create_app("create_upload", limit="write")
 
 
-class FileToUpload(ApiModel):
+class FileToUpload(RequestModel):
     folder: Folder
     filename: Annotated[str, Field(min_length=1, max_length=255)]
     content_type: Annotated[str, Field(max_length=100)]
@@ -25,7 +34,14 @@ class FileToUpload(ApiModel):
     sha256: Sha256 | None = None
 
 
-@app.post("/api/v1/uploads", status_code=201)
+@app.post(
+    "/api/v1/uploads",
+    status_code=201,
+    responses=refusals(
+        PAYLOAD_TOO_LARGE="the file is too large",
+        UNSUPPORTED_MEDIA_TYPE="a kind of file that isn't taken",
+    ),
+)
 async def create_upload(
     body: FileToUpload,
     caller: Annotated[Caller, require("media:write")],

@@ -6,7 +6,16 @@ from fastapi import Depends
 from pydantic import Field, StrictInt
 
 from fieldgate.db.engine import database
-from fieldgate.http import ApiModel, Caller, Envelope, create_app, entry_point, envelope, require
+from fieldgate.http import (
+    Caller,
+    Envelope,
+    RequestModel,
+    create_app,
+    entry_point,
+    envelope,
+    require,
+)
+from fieldgate.http.described import refusals
 from fieldgate.http.idempotency import IdempotentRequest, idempotent_request
 from fieldgate.storage import originals
 from uploads.file_rules import Folder, check_photo
@@ -18,7 +27,7 @@ from uploads.views import PresignedUpload
 app = create_app("presign_upload", limit="write")
 
 
-class PhotoToUpload(ApiModel):
+class PhotoToUpload(RequestModel):
     folder: Folder
     filename: Annotated[str, Field(min_length=1, max_length=255)]
     content_type: Annotated[str, Field(max_length=100)]
@@ -26,7 +35,15 @@ class PhotoToUpload(ApiModel):
     sha256: Sha256 | None = None
 
 
-@app.post("/api/v1/uploads/presign", status_code=201)
+@app.post(
+    "/api/v1/uploads/presign",
+    status_code=201,
+    responses=refusals(
+        GONE="a repeated request whose media was deleted meanwhile",
+        PAYLOAD_TOO_LARGE="the photo is too large",
+        UNSUPPORTED_MEDIA_TYPE="a kind of file that isn't taken",
+    ),
+)
 async def presign_upload(
     body: PhotoToUpload,
     caller: Annotated[Caller, require("media:write")],

@@ -7,7 +7,16 @@ from fastapi import Path
 from pydantic import Field, StrictInt
 
 from fieldgate.db.engine import database
-from fieldgate.http import ApiModel, Caller, Envelope, create_app, entry_point, envelope, require
+from fieldgate.http import (
+    Caller,
+    Envelope,
+    RequestModel,
+    create_app,
+    entry_point,
+    envelope,
+    require,
+)
+from fieldgate.http.described import refusals
 from fieldgate.storage import staging
 from uploads import transferring
 from uploads.ownership import changeable_owner
@@ -16,12 +25,19 @@ from uploads.views import FailuresView
 app = create_app("report_failure", limit="write")
 
 
-class Failure(ApiModel):
+class Failure(RequestModel):
     number: StrictInt
     reason: Annotated[str, Field(min_length=1, max_length=200)]
 
 
-@app.post("/api/v1/uploads/{id}/failures")
+@app.post(
+    "/api/v1/uploads/{id}/failures",
+    responses=refusals(
+        NOT_FOUND="no such upload, or another's",
+        CONFLICT="its state takes no chunks",
+        GONE="it has expired",
+    ),
+)
 async def report_failure(
     upload_id: Annotated[UUID, Path(alias="id")],
     body: Failure,

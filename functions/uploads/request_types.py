@@ -4,7 +4,7 @@ import base64
 import binascii
 from typing import Annotated
 
-from pydantic import PlainValidator
+from pydantic import PlainValidator, WithJsonSchema
 
 
 def _sha256(value: object) -> bytes:
@@ -19,4 +19,14 @@ def _sha256(value: object) -> bytes:
     return digest
 
 
-Sha256 = Annotated[bytes, PlainValidator(_sha256, json_schema_input_type=str)]
+Sha256 = Annotated[
+    bytes,
+    PlainValidator(_sha256),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "pattern": "^([0-9A-Fa-f]{64}|[A-Za-z0-9+/]{43}=)$",
+            "description": "A SHA-256 digest in hexadecimal or base64",
+        }
+    ),
+]

@@ -7,7 +7,16 @@ from fastapi import Path
 from pydantic import Field, StrictInt, field_validator
 
 from fieldgate.db.engine import database
-from fieldgate.http import ApiModel, Caller, Envelope, create_app, entry_point, envelope, require
+from fieldgate.http import (
+    Caller,
+    Envelope,
+    RequestModel,
+    create_app,
+    entry_point,
+    envelope,
+    require,
+)
+from fieldgate.http.described import refusals
 from fieldgate.storage import staging
 from uploads import transferring
 from uploads.ownership import changeable_owner
@@ -18,12 +27,12 @@ from uploads.views import SignedChunks
 app = create_app("sign_chunks", limit="read")
 
 
-class ChunkToSend(ApiModel):
+class ChunkToSend(RequestModel):
     number: StrictInt
     sha256: Sha256
 
 
-class ChunksToSend(ApiModel):
+class ChunksToSend(RequestModel):
     chunks: Annotated[list[ChunkToSend], Field(min_length=1, max_length=32)]
 
     @field_validator("chunks")
@@ -34,7 +43,14 @@ class ChunksToSend(ApiModel):
         return chunks
 
 
-@app.post("/api/v1/uploads/{id}/urls")
+@app.post(
+    "/api/v1/uploads/{id}/urls",
+    responses=refusals(
+        NOT_FOUND="no such upload, or another's",
+        CONFLICT="its state takes no chunks",
+        GONE="it has expired",
+    ),
+)
 async def sign_chunks(
     upload_id: Annotated[UUID, Path(alias="id")],
     body: ChunksToSend,

@@ -4,7 +4,7 @@ from functools import cache
 from typing import Annotated
 from zoneinfo import available_timezones
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, WithJsonSchema
 
 # In the database, or beside it on some systems, and of no place.
 _NOWHERE = {"Factory", "localtime"}
@@ -21,4 +21,8 @@ def _known(name: str) -> str:
     return name
 
 
-TimeZone = Annotated[str, AfterValidator(_known)]
+TimeZone = Annotated[
+    str,
+    AfterValidator(_known),
+    WithJsonSchema({"type": "string", "description": "Of the IANA database: Africa/Nairobi"}),
+]

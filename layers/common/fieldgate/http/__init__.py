@@ -3,7 +3,15 @@
 from fieldgate.http.address import client_ip
 from fieldgate.http.app import create_app, entry_point
 from fieldgate.http.caller import Caller, current_caller, require
-from fieldgate.http.envelope import ApiModel, Envelope, Page, PageQuery, envelope, page
+from fieldgate.http.envelope import (
+    ApiModel,
+    Envelope,
+    Page,
+    PageQuery,
+    RequestModel,
+    envelope,
+    page,
+)
 from fieldgate.http.limits import limit_identifier
 
 __all__ = [
@@ -12,6 +20,7 @@ __all__ = [
     "Envelope",
     "Page",
     "PageQuery",
+    "RequestModel",
     "client_ip",
     "create_app",
     "current_caller",

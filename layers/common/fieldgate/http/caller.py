@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 from uuid import UUID
 
-from fastapi import Depends, Request
+from fastapi import Depends, Request, Security
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from fieldgate.authorizer import AuthorizerContext
@@ -54,7 +54,8 @@ async def current_caller(request: Request) -> Caller:
 
 def require(permission: str) -> Any:
     """Declare a route's permission: the parameter becomes the caller, or the answer is 403."""
-    return Depends(_requirement(permission))
+    # As a scope it stands in the route's description.
+    return Security(_requirement(permission), scopes=[permission])
 
 
 def _requirement(permission: str) -> Callable[[Caller], Awaitable[Caller]]:

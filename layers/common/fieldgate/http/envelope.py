@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from typing import Annotated
 
 from fastapi import Query
-from pydantic import AfterValidator, BaseModel, ConfigDict, PlainSerializer
+from pydantic import AfterValidator, BaseModel, ConfigDict, PlainSerializer, WithJsonSchema
 from pydantic.alias_generators import to_camel
 
 from fieldgate import request_id
@@ -24,7 +24,10 @@ def _with_zone(moment: datetime) -> datetime:
 
 # A moment, written in UTC as 2026-01-10T10:00:00.000Z.
 UtcTime = Annotated[
-    datetime, AfterValidator(_with_zone), PlainSerializer(_isoformat, return_type=str)
+    datetime,
+    AfterValidator(_with_zone),
+    PlainSerializer(_isoformat, return_type=str),
+    WithJsonSchema({"type": "string", "format": "date-time"}),
 ]
 
 
@@ -37,6 +40,12 @@ class ApiModel(BaseModel):
     model_config = ConfigDict(
         alias_generator=to_camel, validate_by_name=True, validate_by_alias=True, extra="forbid"
     )
+
+
+class RequestModel(ApiModel):
+    """What a client sends. It knows the names that we publish, and not our own for them."""
+
+    model_config = ConfigDict(validate_by_name=False)
 
 
 class Meta(ApiModel):
@@ -67,7 +76,7 @@ class Page[T](ApiModel):
     meta: Meta
 
 
-class PageQuery(ApiModel):
+class PageQuery(RequestModel):
     """`?page=&pageSize=`: pages count from 1; the size is 20 unless told and 100 at most."""
 
     # The far end keeps the row offset inside PostgreSQL's bigint.
@@ -89,14 +98,17 @@ def envelope[T](data: T) -> Envelope[T]:
 
 
 def page[T](rows: list[T], query: PageQuery, total: int) -> Page[T]:
-    """Wrap one page of `total` things."""
+    """Wrap one page of `total` things, or of more, where so many were counted at most."""
+    from fieldgate.db.paging import MOST_COUNTED
+
+    may_be_more = total == MOST_COUNTED and len(rows) == query.page_size
     total_pages = -(-total // query.page_size)
     pagination = Pagination(
         page=query.page,
         page_size=query.page_size,
         total=total,
         total_pages=total_pages,
-        has_next_page=query.page < total_pages,
+        has_next_page=query.page < total_pages or may_be_more,
         has_previous_page=query.page > 1,
     )
     return Page(data=rows, pagination=pagination, meta=meta())
