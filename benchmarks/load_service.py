@@ -63,9 +63,9 @@ class LoadService:
     async def settle(self) -> None:
         """Wait until nothing is left to do."""
         quiet = 0
-        while quiet < 5:
+        while quiet < 4:
             quiet = quiet + 1 if self.queues.is_idle and not self.workers.running else 0
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(0.04)
 
 
 @asynccontextmanager

@@ -14,7 +14,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import psutil
 
@@ -23,14 +23,21 @@ from tests.support.gateway import LambdaContext
 REMAINING_MILLISECONDS = 120_000
 
 
+class Call(NamedTuple):
+    """What a call took, in milliseconds: by the clock, and of the processor."""
+
+    waited: float
+    worked: float
+
+
 @dataclass
 class Workers:
-    """`milliseconds` are those of each call by function, `sent` counts what was asked of AWS."""
+    """`calls` are those of each function, `sent` counts what was asked of AWS."""
 
     number: int
     log: Path
     modules: Sequence[str]
-    milliseconds: defaultdict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    calls: defaultdict[str, list[Call]] = field(default_factory=lambda: defaultdict(list))
     sent: Counter[str] = field(default_factory=Counter)
     errors: Counter[str] = field(default_factory=Counter)
     running: int = 0
@@ -53,13 +60,13 @@ class Workers:
         self.running += 1
         try:
             loop = asyncio.get_running_loop()
-            result, milliseconds = await loop.run_in_executor(pool, _invoke, module, event)
+            result, call = await loop.run_in_executor(pool, _invoke, module, event)
         except Exception:
             self.errors[module] += 1
             raise
         finally:
             self.running -= 1
-        self.milliseconds[module].append(milliseconds)
+        self.calls[module].append(call)
         return result
 
     def megabytes(self) -> list[float]:
@@ -70,9 +77,13 @@ class Workers:
             if any("spawn_main" in word for word in process.cmdline())
         ]
 
+    def log_bytes(self) -> int:
+        """Return how much the functions have written so far."""
+        return self.log.stat().st_size
+
     def forget(self) -> None:
         """Count from zero."""
-        self.milliseconds.clear()
+        self.calls.clear()
         self.sent.clear()
         self.errors.clear()
 
@@ -89,8 +100,9 @@ def _begin(log: str, modules: Sequence[str]) -> None:
         importlib.import_module(module)
 
 
-def _invoke(module: str, event: dict[str, Any]) -> tuple[Any, float]:
+def _invoke(module: str, event: dict[str, Any]) -> tuple[Any, Call]:
     handler = importlib.import_module(module).handler
-    began = time.perf_counter()
+    began, began_work = time.perf_counter(), time.process_time()
     result = handler(event, LambdaContext(REMAINING_MILLISECONDS))
-    return result, (time.perf_counter() - began) * 1000
+    worked = (time.process_time() - began_work) * 1000
+    return result, Call((time.perf_counter() - began) * 1000, worked)

@@ -1,21 +1,19 @@
 """What 10,000 and 100,000 connections ask of AWS: `python -m benchmarks.realtime_costs`.
 
-Arithmetic on AWS's list prices and quotas of us-east-1 (November 2026; Cape Town is dearer, and has
-a quarter of the requests), and on what the other benchmarks measured here. The table is that of
-docs/realtime-scale.md.
+Arithmetic on prices.toml, on AWS's quotas (November 2026; Cape Town has a quarter of the requests),
+and on what the other benchmarks measured here. docs/realtime-scale.md says what it means.
 """
 
 import math
+import sys
+import tomllib
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 
-# Dollars. aws.amazon.com/api-gateway/pricing, lambda/pricing (arm64), sqs/pricing.
-PER_MESSAGE = 1.00 / 1e6  # up to 32 KB, either way; 0.80 beyond a milliard a month
-PER_MESSAGE_BEYOND = 0.80 / 1e6
-BEYOND = 1e9
-PER_CONNECTION_MINUTE = 0.25 / 1e6
-PER_INVOCATION = 0.20 / 1e6
-PER_GB_SECOND = 0.0000133334
-PER_QUEUE_REQUEST = 0.40 / 1e6
+from benchmarks.results import Section, Table, publish
+
+BEYOND = 1e9  # messages a month, which cost less
 
 # Requests a second of an account: frames in, handshakes and posts of all its APIs together.
 REQUESTS_A_SECOND = 10_000
@@ -76,6 +74,7 @@ class Month:
 
     def dollars(self) -> dict[str, float]:
         """Return the bill, item by item."""
+        price = prices()
         beyond = max(0.0, self.messages - BEYOND)
         compute = (
             self.pings * PING_GB_SECONDS
@@ -84,12 +83,13 @@ class Month:
         )
         events = self.connections * EVENTS_TO_ONE * DAYS
         return {
-            "messages": (self.messages - beyond) * PER_MESSAGE + beyond * PER_MESSAGE_BEYOND,
-            "connection minutes": self.minutes * PER_CONNECTION_MINUTE,
-            "invocations": self.invocations * PER_INVOCATION,
-            "processor": compute * PER_GB_SECOND,
+            "messages": (self.messages - beyond) * price["websocket_message"]
+            + beyond * price["websocket_message_beyond"],
+            "connection minutes": self.minutes * price["connection_minute"],
+            "invocations": self.invocations * price["lambda_request"],
+            "processor": compute * price["lambda_gb_second"],
             # Sent, received, deleted, for the relay's message and the fan-out's.
-            "queues": events * 6 * PER_QUEUE_REQUEST,
+            "queues": events * 6 * price["queue_request"],
         }
 
     @property
@@ -102,7 +102,14 @@ class Month:
         return self.connections / min(left, WORKERS * POSTS_A_SECOND) if left > 0 else math.inf
 
 
-def main() -> None:
+@cache
+def prices() -> dict[str, float]:
+    """Return dollars by name, of prices.toml."""
+    found = tomllib.loads(Path(__file__).with_name("prices.toml").read_text())
+    return {name: float(price["dollars"]) for name, price in found.items()}
+
+
+def main() -> int:
     months = [
         Month(10_000),
         Month(10_000, ping_seconds=240),
@@ -130,10 +137,18 @@ def main() -> None:
             [f"{month.connections / CONNECTS_A_SECOND:,.0f}" for month in months],
         ),
     ]
-    print("| " + " | ".join(["", *[""] * len(months)]) + "|")
-    print("|---" * (len(months) + 1) + "|")
-    for name, values in rows:
-        print(f"| {name} | " + " | ".join(values) + " |")
+    header, *body = ([name, *values] for name, values in rows)
+    return publish(
+        Section(
+            "realtime_costs",
+            "Realtime: what many connections cost",
+            f"Arithmetic: {HOURS} hours of work a day, {DAYS} days a month; a phone connects"
+            f" {CONNECTS} times a day, hears {EVENTS_TO_ONE} things of its own, and {BROADCASTS}"
+            " that are told to everybody. [What it says, and what to change"
+            " when](../docs/realtime-scale.md).",
+            tables=[Table("", header, body)],
+        )
+    )
 
 
 def _seconds(seconds: float) -> str:
@@ -141,4 +156,4 @@ def _seconds(seconds: float) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -29,6 +29,7 @@ BENCHMARKS = (
     "database",
     "relay",
     "realtime",
+    "realtime_costs",
     "cached_permissions",
     "expiry_alerts",
     "load",
