@@ -6,19 +6,19 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import (
+    ColumnElement,
     Connection,
     Integer,
     RowMapping,
     and_,
-    func,
     literal,
     select,
-    true,
     update,
 )
 from sqlalchemy.dialects.postgresql import insert
 
 from fieldgate.configuration import Value
+from fieldgate.db.paging import newest_page
 from fieldgate.db.tables.change_log import change_log
 from fieldgate.db.tables.configuration import configuration
 
@@ -47,6 +47,14 @@ class Past:
 
 _COLUMNS = [configuration.c[name] for name in Stored.__dataclass_fields__]
 _VERSION = change_log.c.after["version"].astext.cast(Integer)
+_PAST = [
+    change_log.c.id,
+    _VERSION.label("version"),
+    change_log.c.after["value"].label("value"),
+    change_log.c.after["active"].astext.label("active"),
+    change_log.c.actor,
+    change_log.c.at,
+]
 
 
 def find_all(connection: Connection) -> dict[str, Stored]:
@@ -89,7 +97,7 @@ def put_after(connection: Connection, seen: Stored, past: Past) -> Stored | None
 
 def find_past(connection: Connection, key: str, version: int) -> Past | None:
     """Return a version of a key; the latest of that number, should the row have been deleted."""
-    of_it = _history(key).where(literal(version) == _VERSION)
+    of_it = select(*_PAST).where(_is_of(key), literal(version) == _VERSION)
     latest = of_it.order_by(change_log.c.id.desc()).limit(1)
     row = connection.execute(latest).mappings().one_or_none()
     return _past(row) if row else None
@@ -99,34 +107,18 @@ def find_page(
     connection: Connection, key: str, *, limit: int, offset: int
 ) -> tuple[Sequence[Past], int]:
     """Return a page of a key's versions, the latest first, and how many there are: one trip."""
-    history = _history(key)
-    total = select(func.count().label("total")).select_from(history.subquery()).subquery("total")
-    page = history.order_by(change_log.c.id.desc()).limit(limit).offset(offset).subquery("page")
-    found = connection.execute(
-        select(total.c.total, *page.c)
-        .select_from(total.outerjoin(page, true()))
-        .order_by(page.c.id.desc())
+    rows, total = newest_page(
+        connection, change_log, _PAST, _is_of(key), limit=limit, offset=offset, by=("id",)
     )
-    # A page past the end still has the one row that carries the total.
-    rows = found.mappings().all()
-    return [_past(row) for row in rows if row["id"]], rows[0]["total"]
+    return [_past(row) for row in rows], total
 
 
-def _history(key: str) -> Any:
-    return select(
-        change_log.c.id,
-        _VERSION.label("version"),
-        change_log.c.after["value"].label("value"),
-        change_log.c.after["active"].astext.label("active"),
-        change_log.c.actor,
-        change_log.c.at,
-    ).where(
-        and_(
-            change_log.c.entity == literal("configuration"),
-            change_log.c.entity_id == key,
-            # None after a deletion, which only happens by hand.
-            change_log.c.after.is_not(None),
-        )
+def _is_of(key: str) -> ColumnElement[bool]:
+    return and_(
+        change_log.c.entity == literal("configuration"),
+        change_log.c.entity_id == key,
+        # None after a deletion, which only happens by hand.
+        change_log.c.after.is_not(None),
     )
 
 

@@ -19,6 +19,8 @@ from push.device_ages import STALE_AFTER
 
 # A little more than the time-out of the function that sends: then it is gone.
 LEASE = timedelta(seconds=100)
+# What is counted for the badge on an app's icon: nobody reads four digits there.
+MOST_UNREAD = 999
 
 _TAKE = """
     WITH due AS (
@@ -39,8 +41,9 @@ _TAKE = """
         notification.kind, title, body, data, collapse_key,
         coalesce(notification.kind = ANY (muted), false) AS is_muted,
         quiet_from, quiet_to, time_zone,
-        (SELECT count(*) FROM notification_recipients AS unread
-            WHERE unread.user_id = taken.user_id AND unread.read_at IS NULL) AS unread,
+        (SELECT count(*) FROM (SELECT FROM notification_recipients AS unread
+            WHERE unread.user_id = taken.user_id AND unread.read_at IS NULL
+            LIMIT :most_unread) AS counted) AS unread,
         (SELECT coalesce(jsonb_agg(jsonb_build_array(id, encode(token, 'escape'), devices.kind)),
                 '[]')
             FROM devices
@@ -144,7 +147,12 @@ def find_waiting(connection: Connection, limit: int) -> Waiting:
 
 def take(connection: Connection, batch: int) -> list[Taken]:
     """Take up to `batch` recipients that are due, those that have waited longest."""
-    values = {"batch": batch, "lease": LEASE, "stale_after": STALE_AFTER}
+    values = {
+        "batch": batch,
+        "lease": LEASE,
+        "stale_after": STALE_AFTER,
+        "most_unread": MOST_UNREAD,
+    }
     return [
         Taken(**(dict(row) | {"devices": [_device(*found) for found in row["devices"]]}))
         for row in connection.execute(text(_TAKE), values).mappings()

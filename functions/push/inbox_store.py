@@ -10,6 +10,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection, func, text, update
 
+from fieldgate.db.paging import MOST_COUNTED
 from fieldgate.db.tables.push import notification_recipients
 
 _PAGE = """
@@ -20,8 +21,9 @@ _PAGE = """
     )
     SELECT everything.total, told.id, told.kind, told.title, told.body, told.data, told.created_at,
         page.read_at
-    FROM (SELECT count(*) AS total FROM notification_recipients
-            WHERE user_id = :user_id AND {of_these}) AS everything
+    FROM (SELECT count(*) AS total FROM (
+            SELECT FROM notification_recipients WHERE user_id = :user_id AND {of_these}
+            LIMIT :most_counted) AS counted) AS everything
         LEFT JOIN (page JOIN notifications AS told ON told.id = page.notification_id) ON true
     ORDER BY told.id DESC"""
 
@@ -47,7 +49,12 @@ def find_page(
     With `unread`, of those that weren't read yet.
     """
     statement = text(_PAGE.format(of_these="read_at IS NULL" if unread else "true"))
-    values = {"user_id": user_id, "limit": limit, "offset": offset}
+    values = {
+        "user_id": user_id,
+        "limit": limit,
+        "offset": offset,
+        "most_counted": MOST_COUNTED,
+    }
     rows = connection.execute(statement, values).mappings().all()
     # A page past the end still has the one row that carries the total.
     found = [row for row in rows if row["id"]]

@@ -9,8 +9,8 @@ from sqlalchemy import (
     any_,
     bindparam,
     column,
-    exists,
     func,
+    literal_column,
     select,
     true,
     union,
@@ -22,13 +22,14 @@ from fieldgate.db.tables.identity import role_permissions, user_roles
 from fieldgate.db.tables.realtime import realtime_connections
 from realtime.audiences import EVERYBODY
 
+_NONE = literal_column("CAST('{}' AS text[])", ARRAY(Text))
+
 
 def concerned(told: Collection[str]) -> ColumnElement[bool]:
     """Say that a connection may be of one of the audiences.
 
-    Users, roles and permissions are found by their indexes. Channels are looked for in each
-    connection that has some, hashed: comparing lists (&&) would take the product of all names,
-    minutes in all.
+    All are found by indexes, channels one by one: comparing lists (&&) might take the product of
+    all names, minutes in all. What was found is then looked up, and not joined.
     """
     if EVERYBODY in told:
         return true()
@@ -51,17 +52,17 @@ def concerned(told: Collection[str]) -> ColumnElement[bool]:
             role_permissions.c.permission
             == any_(bindparam("permissions", permissions, ARRAY(Text)))
         ),
-        select(mine.c.id).where(
-            exists(
-                select(true())
-                .select_from(func.unnest(mine.c.channels).alias("name"))
-                .where(column("name") == any_(bindparam("channels", channels, ARRAY(Text))))
-            )
-        ),
+        select(mine.c.id)
+        .join_from(
+            func.unnest(bindparam("channels", channels, ARRAY(Text))).alias("name"),
+            mine,
+            mine.c.channels.contains(func.array_append(_NONE, column("name"))),
+        )
+        .where(mine.c.channels != _NONE),
     ]
     names = (users, roles, permissions, channels)
     asked = [query for query, wanted in zip(found, names, strict=True) if wanted]
-    return mine.c.id.in_(union(*asked)) if asked else ~true()
+    return mine.c.id == any_(func.array(union(*asked).scalar_subquery())) if asked else ~true()
 
 
 def _uuids(texts: Iterable[str]) -> list[UUID]:

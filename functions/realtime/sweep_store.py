@@ -3,7 +3,7 @@
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import Connection, any_, delete, func, select, text
+from sqlalchemy import Column, Connection, Table, any_, delete, func, select, text
 
 from fieldgate.db.tables.change_log import outbox
 from fieldgate.db.tables.realtime import realtime_broadcasts, realtime_connections
@@ -55,7 +55,7 @@ def forget_connections(connection: Connection, batch: int) -> int:
     outlived = (
         select(mine.c.id)
         .where(mine.c.connected_at < func.now() - LONGEST_LIFE)
-        .order_by(mine.c.id)
+        .order_by(mine.c.connected_at)
         .limit(batch)
         .with_for_update(skip_locked=True)
     )
@@ -77,29 +77,27 @@ def trim(connection: Connection, batch: int) -> int:
 
 
 def forget_broadcasts(connection: Connection, batch: int) -> int:
-    """Delete up to `batch` broadcasts that were made long ago; who made them stays in the log."""
-    old = (
-        select(realtime_broadcasts.c.id)
-        .where(realtime_broadcasts.c.created_at < func.now() - ANNOUNCED_TIME)
-        .order_by(realtime_broadcasts.c.id)
-        .limit(batch)
-    )
-    chosen = func.array(old.scalar_subquery())
-    statement = delete(realtime_broadcasts).where(realtime_broadcasts.c.id == any_(chosen))
-    return _rows(connection.execute(statement))
+    """Delete broadcasts that were made long ago, of the `batch` oldest; the log tells who did."""
+    made = realtime_broadcasts.c
+    return _forget_oldest(connection, realtime_broadcasts, made.created_at, batch)
 
 
 def forget_announced(connection: Connection, batch: int) -> int:
     """Delete rows of the outbox that were dispatched long ago, of the `batch` oldest there are."""
-    oldest = select(outbox.c.id, outbox.c.dispatched_at).order_by(outbox.c.id).limit(batch).cte()
-    old = select(oldest.c.id).where(oldest.c.dispatched_at < func.now() - ANNOUNCED_TIME)
-    chosen = func.array(old.scalar_subquery())
-    return _rows(connection.execute(delete(outbox).where(outbox.c.id == any_(chosen))))
+    return _forget_oldest(connection, outbox, outbox.c.dispatched_at, batch)
 
 
 def connected(connection: Connection) -> int:
     """Say how many connections there are."""
     return connection.scalar(select(func.count()).select_from(realtime_connections)) or 0
+
+
+def _forget_oldest(connection: Connection, table: Table, since: Column[Any], batch: int) -> int:
+    """Delete, of the `batch` first rows by id, those of longer ago than `ANNOUNCED_TIME`."""
+    oldest = select(table.c.id, since.label("since")).order_by(table.c.id).limit(batch).cte()
+    old = select(oldest.c.id).where(oldest.c.since < func.now() - ANNOUNCED_TIME)
+    chosen = func.array(old.scalar_subquery())
+    return _rows(connection.execute(delete(table).where(table.c.id == any_(chosen))))
 
 
 def _next(connection: Connection, condition: str, after: str, batch: int) -> list[str]:

@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, Date, and_, cast, exists, func, select, text, true
+from sqlalchemy import ColumnElement, Connection, Date, and_, any_, cast, func, select, text, true
 
 from fieldgate.db.paging import newest_page
 from fieldgate.db.tables.stock import stock_alerts, stock_lots, warehouses
@@ -71,7 +71,7 @@ def find_page(
     if warehouse is not None:
         condition = and_(condition, stock_lots.c.warehouse == warehouse)
     if expiring_within is not None:
-        condition = and_(condition, _expires_within(expiring_within))
+        condition = and_(condition, _expires_within(expiring_within, warehouse))
     alert_days = (
         select(stock_alerts.c.threshold_days)
         .where(stock_alerts.c.lot_id == stock_lots.c.id, stock_alerts.c.closed_at.is_(None))
@@ -100,12 +100,23 @@ def take(connection: Connection, lot_id: UUID, quantity: Decimal) -> bool:
     return bool(taken.rowcount)
 
 
-def _expires_within(days: int) -> ColumnElement[bool]:
+def _expires_within(days: int, warehouse: str | None) -> ColumnElement[bool]:
+    """Say that a lot is there and expires soon, in SQL: chosen by that, and only then in order.
+
+    Else all lots might be gone through in their order, to find the few that expire.
+    """
+    lots = stock_lots.alias("lots")
     today_there = cast(func.timezone(warehouses.c.time_zone, func.now()), Date)
-    return and_(
-        stock_lots.c.quantity > 0,
-        exists().where(
-            warehouses.c.name == stock_lots.c.warehouse,
-            stock_lots.c.expires_on - today_there <= days,
-        ),
+    soon = (
+        select(lots.c.id)
+        .join(warehouses, warehouses.c.name == lots.c.warehouse)
+        .where(
+            lots.c.quantity > 0,
+            lots.c.expires_on <= today_there + days,
+            # Nowhere is it more than a day later than here: this is what the index is asked for.
+            lots.c.expires_on <= cast(func.now(), Date) + (days + 1),
+        )
     )
+    if warehouse is not None:
+        soon = soon.where(lots.c.warehouse == warehouse)
+    return stock_lots.c.id == any_(func.array(soon.scalar_subquery()))

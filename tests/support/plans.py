@@ -1,6 +1,9 @@
 """How the database means to execute what a query asks of it."""
 
+import json
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -58,3 +61,58 @@ def _flat(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
     yield node
     for inner in node.get("Plans", []):
         yield from _flat(inner)
+
+
+# Every statement that a connection executes is told to it as a notice: its plan and what it did,
+# those of triggers and of foreign keys among them.
+EXPLAINING = {
+    "session_preload_libraries": "auto_explain",
+    "auto_explain.log_min_duration": "0",
+    "auto_explain.log_analyze": "on",
+    "auto_explain.log_timing": "off",
+    "auto_explain.log_nested_statements": "on",
+    "auto_explain.log_format": "json",
+    "auto_explain.log_level": "notice",
+}
+
+
+@dataclass(frozen=True)
+class Executed:
+    """A statement that was executed: the nodes of its plan, and how long it took."""
+
+    statement: str
+    milliseconds: float
+    nodes: Sequence[dict[str, Any]]
+
+    def rows_read(self) -> Counter[str]:
+        """Return how many rows it looked at, by table and by index, those it had no use for too."""
+        read: Counter[str] = Counter()
+        for node in self.nodes:
+            looked_at = node.get("Actual Rows", 0) + sum(
+                node.get(name, 0) for name in node if name.startswith("Rows Removed by")
+            )
+            for kind in ("Relation Name", "Index Name"):
+                if kind in node and "Scan" in node["Node Type"]:
+                    read[node[kind]] += round(looked_at * node.get("Actual Loops", 0))
+        return read
+
+
+def executed_by(database: Database, query: Callable[[Connection], object]) -> list[Executed]:
+    """Return what the database executes for `query`, which is undone. It must be `EXPLAINING`."""
+    notices: deque[dict[bytes, bytes]] = deque()
+
+    def execute(connection: Connection) -> None:
+        connection.connection.dbapi_connection.notices = notices  # type: ignore[union-attr]
+        query(connection)
+        raise Undone
+
+    with pytest.raises(Undone):
+        database.transact(execute)
+    messages = [notice[b"M"].decode() for notice in notices]
+    return [_executed(message) for message in messages if message.startswith("duration: ")]
+
+
+def _executed(message: str) -> Executed:
+    duration, _, plan = message.partition("plan:\n")
+    told = json.loads(plan)
+    return Executed(told["Query Text"], float(duration.split()[1]), list(_flat(told["Plan"])))

@@ -296,3 +296,26 @@ def test_constraints_hold(database: Database, user_id: str) -> None:
         assert violated_constraint(caught.value) == constraint
         assert PHONE not in str(caught.value)
         assert json.dumps(row) not in str(caught.value)
+
+
+def test_a_change_takes_as_many_bytes_as_the_docs_say(database: Database, user_id: str) -> None:
+    """A photo is four changes: announced, taken up, finished, deleted."""
+    photos = text("""
+        INSERT INTO media (owner_id, folder, filename, content_type, size, sha256, object_key)
+        SELECT :owner_id, 'farmers', 'IMG_' || n || '.jpg', 'image/jpeg', 3352679,
+            encode(sha256(int8send(n)), 'hex'), 'farmers/' || uuidv7() || '.jpg'
+        FROM generate_series(1, 1000) AS n""")
+    taken_up = update(media).values(state="processing", processing_attempts=1)
+    picture = {"key": f"farmers/{user_id}/web.jpg", "width": 375, "height": 500, "size": 39_744}
+    finished = update(media).values(state="ready", variants={"web": picture, "ai": picture})
+    hidden = update(media).values(deleted_at=func.now())
+    before = count(database)
+    database.transact(lambda c: c.execute(photos, {"owner_id": user_id}))
+    for statement in (taken_up, finished, hidden):
+        database.transact(lambda c, statement=statement: c.execute(statement))
+    size = text("SELECT pg_total_relation_size('change_log'), pg_total_relation_size('outbox')")
+    log, waiting = database.read(lambda c: c.execute(size).one())
+    changes = count(database)
+    assert changes == before + 4_000
+    assert 1_600 < log / changes < 1_900, log / changes
+    assert 150 < waiting / changes < 300, waiting / changes

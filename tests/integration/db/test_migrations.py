@@ -22,7 +22,7 @@ from fieldgate.errors import Unavailable
 from tests.conftest import run_sql
 from tests.support.ports import free_port
 
-HEAD = "0007"
+HEAD = "0008"
 
 
 @pytest.fixture(autouse=True)

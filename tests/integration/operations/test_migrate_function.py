@@ -14,7 +14,7 @@ from operations.migrate import handler
 from tests.conftest import run_sql
 from tests.support.log import Log
 
-HEAD = "0007"
+HEAD = "0008"
 
 
 @dataclass

@@ -2,14 +2,12 @@
 
 import json
 from datetime import timedelta
-from functools import partial
 from uuid import UUID, uuid4
 
 import pytest
 from sqlalchemy import func
 
 from fieldgate.circuit_breaker import OPEN_SECONDS
-from fieldgate.db.old_rows import _DELETE, _delete_batch
 from fieldgate.db.tables.push import (
     devices,
     notification_preferences,
@@ -18,15 +16,12 @@ from fieldgate.db.tables.push import (
 )
 from fieldgate.errors import Unavailable
 from fieldgate.push import Outcome
-from fieldgate.push.notifying import NewNotification, notify
-from push.cleaning import OLD_ROWS
 from push.device_ages import STALE_AFTER
 from push.judging import GIVE_UP_AFTER
 from push.preference_store import Stored, replace
 from tests.conftest import run_sql
 from tests.support.database import count_statements
 from tests.support.log import Log
-from tests.support.plans import plan_of, read_whole
 from tests.support.pushes import SENT, Board, saying
 
 PASSING = Outcome("passing", "unavailable")
@@ -464,29 +459,3 @@ def test_time_that_is_over_once_a_batch_is_taken_costs_nobody_a_try(
     row = board.recipient(notification_id, agent)
     assert (row["state"], row["attempts"]) == ("queued", 0)
     assert board.pusher.messages == []
-
-
-def test_neither_telling_nor_cleaning_reads_a_whole_table(board: Board, database_url: str) -> None:
-    run_sql(
-        database_url,
-        "ALTER TABLE user_roles DISABLE TRIGGER bump_permission_version",
-        "INSERT INTO users (name, phone) SELECT 'Grower', '+2557' || lpad(number::text, 8, '0')"
-        " FROM generate_series(1, 20000) AS number",
-        "INSERT INTO user_roles (user_id, role) SELECT id, 'farmer' FROM users",
-        "INSERT INTO notifications (kind, title, body, collapse_key)"
-        " VALUES ('general', '', '', '')",
-        "INSERT INTO notification_recipients (notification_id, user_id)"
-        " SELECT notifications.id, users.id FROM notifications, users",
-        "ANALYZE users, user_roles, notification_recipients",
-    )
-    manager = board.add_person("warehouse_manager", devices=0)
-    new = NewNotification("general", "T", "B", user_ids=[manager], permission="stock:approve")
-    clean = partial(
-        _delete_batch,
-        statement=_DELETE.format(
-            table="notification_recipients", old=OLD_ROWS["notification_recipients"]
-        ),
-    )
-    for query in (lambda connection: notify(connection, new), clean):
-        read = read_whole(plan_of(board.database, query))
-        assert not read & {"users", "user_roles", "notification_recipients"}, read

@@ -30,10 +30,10 @@ def delete_old_rows(database: Database, old_rows: Mapping[str, str], actor: str)
     """
     deleted = dict.fromkeys(old_rows, 0)
     for table, old in old_rows.items():
-        delete_batch = partial(_delete_batch, statement=_DELETE.format(table=table, old=old))
+        delete = partial(delete_batch, table=table, old=old)
         while deadline.is_left():
             try:
-                rows = database.transact(delete_batch, actor=actor, request_id=request_id.current())
+                rows = database.transact(delete, actor=actor, request_id=request_id.current())
             except Unavailable:
                 if deadline.is_left():
                     raise
@@ -46,6 +46,8 @@ def delete_old_rows(database: Database, old_rows: Mapping[str, str], actor: str)
     return deleted
 
 
-def _delete_batch(connection: Connection, statement: str) -> int:
-    done: Any = connection.execute(text(statement), {"batch": BATCH})
+def delete_batch(connection: Connection, table: str, old: str) -> int:
+    """Delete up to `BATCH` rows of `table` that `old` is true of; say how many."""
+    statement = text(_DELETE.format(table=table, old=old))
+    done: Any = connection.execute(statement, {"batch": BATCH})
     return int(done.rowcount)

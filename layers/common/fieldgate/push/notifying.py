@@ -39,7 +39,7 @@ _ADD = """
 
 # The next page of people, by id, and how far that is; each kind of audience by its own index.
 # Somebody else who does the same is left to it. One more than a page of each role, as one may be
-# left out.
+# left out. Users are asked for one by one: a join might read all of them for a role that few have.
 _EXPAND = """
     WITH notification AS (
         SELECT *, coalesce(expanded_to, '00000000-0000-0000-0000-000000000000') AS after
@@ -57,9 +57,9 @@ _EXPAND = """
             WHERE users.id = ANY (user_ids) AND users.id > after AND status = 'active'
             UNION
             SELECT of_role.id FROM notification, told_roles, LATERAL (
-                SELECT users.id FROM user_roles JOIN users ON users.id = user_id
+                SELECT user_id AS id FROM user_roles
                 WHERE user_roles.role = told_roles.role AND user_id > after
-                    AND status = 'active'
+                    AND (SELECT status FROM users WHERE users.id = user_id) = 'active'
                 ORDER BY user_id LIMIT CAST(:page AS integer) + 1) AS of_role
         ) AS told
         WHERE id IS DISTINCT FROM (SELECT except_user_id FROM notification)

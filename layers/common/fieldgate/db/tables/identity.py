@@ -37,6 +37,13 @@ users = Table(
 )
 Index("uq_users_email", func.lower(users.c.email), unique=True)
 Index("ix_users_page", users.c.created_at.desc(), users.c.id.desc())
+# The few who are pending or blocked.
+Index(
+    "ix_users_inactive_page",
+    users.c.created_at.desc(),
+    users.c.id.desc(),
+    postgresql_where=users.c.status != "active",
+)
 
 roles = Table(
     "roles",

@@ -60,6 +60,20 @@ Index(
     media.c.id.desc(),
     postgresql_where=media.c.deleted_at.is_(None),
 )
+# The same of everybody's, for who may see them.
+Index(
+    "ix_media_page",
+    media.c.created_at.desc(),
+    media.c.id.desc(),
+    postgresql_where=media.c.deleted_at.is_(None),
+)
+Index(
+    "ix_media_folder_page",
+    media.c.folder,
+    media.c.created_at.desc(),
+    media.c.id.desc(),
+    postgresql_where=media.c.deleted_at.is_(None),
+)
 # What the clean-up looks through: announced and never sent; hidden and not quite gone.
 Index(
     "ix_media_pending",

@@ -78,6 +78,14 @@ realtime_connections = Table(
 )
 Index("ix_realtime_connections_user_id", realtime_connections.c.user_id)
 Index("ix_realtime_connections_session_id", realtime_connections.c.session_id)
+Index("ix_realtime_connections_connected_at", realtime_connections.c.connected_at)
+# Who follows a channel. Most follow none.
+Index(
+    "ix_realtime_connections_channels",
+    realtime_connections.c.channels,
+    postgresql_using="gin",
+    postgresql_where=text("channels <> '{}'"),
+)
 
 
 # What somebody had announced: a domain table, so its change log tells who, and its outbox row goes
