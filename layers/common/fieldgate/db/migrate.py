@@ -69,8 +69,24 @@ def migrate(
     return _migrate(address)
 
 
-def _migrate(address: Callable[[], DatabaseAddress]) -> MigrationResult:
-    from alembic import command
+def newest_revision() -> str:
+    """Return the revision that `migrate` upgrades to."""
+    from alembic.script import ScriptDirectory
+
+    head = ScriptDirectory.from_config(_config()).get_current_head()
+    assert head
+    return head
+
+
+def find_revision(connection: Connection) -> str | None:
+    """Return the schema's revision; None is an empty database."""
+    from alembic.runtime.migration import MigrationContext
+
+    options = {"version_table": HISTORY_TABLE}
+    return MigrationContext.configure(connection, opts=options).get_current_revision()
+
+
+def _config() -> "Config":
     from alembic.config import Config
 
     import migrations
@@ -79,6 +95,13 @@ def _migrate(address: Callable[[], DatabaseAddress]) -> MigrationResult:
     # Alembic reads the option through configparser, to which a percent sign is special.
     directory = str(Path(migrations.__path__[0])).replace("%", "%%")
     config.set_main_option("script_location", directory)
+    return config
+
+
+def _migrate(address: Callable[[], DatabaseAddress]) -> MigrationResult:
+    from alembic import command
+
+    config = _config()
     settings = load(DatabaseSettings)
     engine = create_engine(
         "postgresql+pg8000://",
@@ -92,7 +115,7 @@ def _migrate(address: Callable[[], DatabaseAddress]) -> MigrationResult:
         hide_parameters=True,
     )
     with engine.begin() as connection:
-        before = _revision(connection)
+        before = find_revision(connection)
         if _is_done(config, before):
             return MigrationResult(before, before)
         # Rewriting a large table takes what it takes, whatever a proxy set for this session.
@@ -102,14 +125,14 @@ def _migrate(address: Callable[[], DatabaseAddress]) -> MigrationResult:
         )
         connection.execute(text(f"SET LOCAL lock_timeout = '{TURN_SECONDS}s'"))
         connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
-        before = _revision(connection)
+        before = find_revision(connection)
         if _is_done(config, before):
             return MigrationResult(before, before)
         # Altering a table that a long query holds would make every other query wait behind us.
         connection.execute(text(f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s'"))
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
-        return MigrationResult(before, _revision(connection))
+        return MigrationResult(before, find_revision(connection))
 
 
 def _is_done(config: "Config", revision: str | None) -> bool:
@@ -125,10 +148,3 @@ def _is_done(config: "Config", revision: str | None) -> bool:
     # must be able to work with. An error here would leave the rollback stuck.
     logger().warning("schema is newer than this code", extra={"revision": revision})
     return True
-
-
-def _revision(connection: Connection) -> str | None:
-    from alembic.runtime.migration import MigrationContext
-
-    options = {"version_table": HISTORY_TABLE}
-    return MigrationContext.configure(connection, opts=options).get_current_revision()
