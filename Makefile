@@ -23,7 +23,7 @@ LOCALLY := env -u AWS_PROFILE -u AWS_DEFAULT_PROFILE AWS_CONFIG_FILE=/dev/null \
 	AWS_SHARED_CREDENTIALS_FILE=/dev/null AWS_DEFAULT_REGION=af-south-1 \
 	AWS_EC2_METADATA_DISABLED=true NO_PROXY=127.0.0.1,localhost no_proxy=127.0.0.1,localhost
 
-.PHONY: help demo up test races stress lint types workflows audit check format lock build bench deploy rollback smoke openapi keys clean
+.PHONY: help demo up test races stress lint types workflows audit check format lock build bench deploy rollback smoke openapi restored keys clean
 
 help: ## Say what there is
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -113,6 +113,9 @@ smoke: .venv/synced ## Look from outside whether an environment works: BASE_URL=
 
 openapi: .venv/synced ## Write docs/openapi.json and docs/reference/ anew
 	$(PYTHON) -m local.openapi
+
+restored: .venv/synced ## Look at a database that was restored: URL=postgresql://... (docs/disaster-recovery.md)
+	@exec $(PYTHON) -m local.restored_database "$$URL" $(ARGS)
 
 keys: .venv/synced ## Make a key pair to sign access tokens with, in .build/
 	$(PYTHON) -m local.signing_keys
