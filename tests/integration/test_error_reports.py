@@ -256,6 +256,16 @@ def test_a_secret_that_can_not_be_read_is_no_error_of_the_request(
     assert sentry.paths == []
 
 
+def test_without_a_dsn_nothing_is_tried(
+    sentry: Sentry, environment: pytest.MonkeyPatch, log: Log
+) -> None:
+    environment.delenv("SENTRY_DSN")
+    environment.setenv("SENTRY_DSN_SECRET_ARN", "")
+    break_it()
+    assert not log.said("errors not reported")
+    assert sentry.paths == []
+
+
 @pytest.mark.parametrize("dsn", ["", "http://public@127.0.0.1:9/42"])
 def test_the_sdk_is_loaded_where_there_is_something_to_report_and_a_dsn(dsn: str) -> None:
     program = (

@@ -71,7 +71,8 @@ def reported[**P, R](handler: Callable[P, R]) -> Callable[P, R]:
 
 
 def _is_wanted() -> bool:
-    return f"{DSN}_SECRET_ARN" in os.environ or DSN in os.environ
+    # A deployment without Sentry has the variable, and nothing in it.
+    return bool(os.environ.get(f"{DSN}_SECRET_ARN") or os.environ.get(DSN))
 
 
 def _note(error: BaseException, message: str) -> None:
