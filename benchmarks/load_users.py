@@ -69,7 +69,8 @@ class FieldAgent(FastHttpUser):
             self.headers[ADDRESS_HEADER] = self.person["address"]
         self.offset: dict[str, Any] = {}
         token = self._sign_in_by_code() if self.person["byCode"] else self._sign_in()
-        if not token:
+        if not token:  # which is counted; another one in their place would be somebody else
+            gevent.sleep(orders.seconds)
             raise StopUser
         self.headers["Authorization"] = f"Bearer {token}"
         body = {"token": f"load-{uuid.uuid4().hex}", "platform": "android"}
@@ -210,8 +211,9 @@ class FieldAgent(FastHttpUser):
             json=body,
             catch_response=True,
         ) as answer:
-            if not answer.ok:
-                answer.failure(f"{answer.status_code} {(answer.text or '')[:200]}")
+            if not answer.ok or not answer.status_code:
+                what = answer.error or (answer.text or "")[:200]
+                answer.failure(f"{answer.status_code} {what}")
                 return None
             return answer.json().get("data") or {}
 
