@@ -178,16 +178,13 @@ def lot(number: int) -> Row:
 
 
 def section(found: Found, imported: dict[str, list[float]], connection: Table) -> Section:
-    ours, psycopg3 = WAYS[0].name, WAYS[1].name
-    compared = [
-        Comparison(WHAT[what], "ms", of[ours].clock, of[psycopg3].clock, "psycopg")
-        for what, of in found.items()
-    ]
     pg8000, psycopg_alone, core, core_psycopg, orm = imported.values()
-    compared += [
-        Comparison("import of pg8000", "ms", pg8000, psycopg_alone, "psycopg"),
-        Comparison("import of it with SQLAlchemy Core", "ms", core, core_psycopg, "psycopg"),
-        Comparison("import of it with SQLAlchemy Core", "ms", core, orm, "the ORM, pg8000"),
+    unit = "ms of processor"
+    compared = [
+        *(compared_with_psycopg(what, of) for what, of in found.items()),
+        Comparison("import of the driver", unit, pg8000, psycopg_alone, "psycopg"),
+        Comparison("import of it with SQLAlchemy Core", unit, core, core_psycopg, "psycopg"),
+        Comparison("import of it with SQLAlchemy Core", unit, core, orm, "the ORM, pg8000"),
     ]
     return Section(
         name="database",
@@ -197,6 +194,12 @@ def section(found: Found, imported: dict[str, list[float]], connection: Table) -
         tables=[operations_table(found), imports_table(imported), connection],
         notes=notes(found),
     )
+
+
+def compared_with_psycopg(what: str, of: dict[str, Measured]) -> Comparison:
+    unit, scale = ("us", 1000) if what in {"read", "page", "insert"} else ("ms", 1)
+    ours, theirs = ([scale * value for value in of[name].clock] for name in ("ours", "psycopg"))
+    return Comparison(WHAT[what], unit, ours, theirs, "psycopg")
 
 
 def operations_table(found: Found) -> Table:
