@@ -1,6 +1,6 @@
 """Load: 100 field agents, then 300, against the functions and against the local stack.
 
-    python -m benchmarks.load [--seconds 40] [--only functions]
+    python -m benchmarks.load [--seconds 30] [--only functions]
     python -m benchmarks.load --url https://api-staging.example.org [--users N] [--p95 1000]
 
 What an agent does an hour stands in `benchmarks.load_orders`; here the hour goes faster, pings go
@@ -60,7 +60,7 @@ class Target:
 
 FUNCTIONS = Target("functions", pace=10, begin=15)
 # It starts processes for functions that are asked at once, which takes all of two processors.
-LOCAL_STACK = Target("local stack", pace=2, begin=3)
+LOCAL_STACK = Target("local stack", pace=2, begin=2.5)
 
 type People = Iterator[dict[str, Any]]
 
@@ -92,7 +92,6 @@ def main() -> int:
 
 async def on_functions(seconds: float) -> list[Phase]:
     """Have the agents work on the functions, without the local cloud."""
-    phases = []
     with tempfile.TemporaryDirectory(prefix="fieldgate-load-") as folder:
         async with load_service.running(Path(folder), WORKERS) as service:
             people = await asyncio.to_thread(prepare, service.database)
@@ -107,21 +106,16 @@ async def on_functions(seconds: float) -> list[Phase]:
                 return replace(done, errors=failed, memory=memory)
 
             await phase(WARM_UP_USERS, WARM_UP_SECONDS)
-            for users in USERS:
-                phases.append(await phase(users, seconds))  # noqa: PERF401 - ruff's would be longer
-    return phases
+            return [await phase(users, seconds) for users in USERS]
 
 
 async def on_local_stack(seconds: float) -> list[Phase]:
     """Have the agents work on a local stack, as `make up` runs it."""
-    phases = []
     with tempfile.TemporaryDirectory(prefix="fieldgate-load-") as folder:
         async with stack.running(Path(folder)) as local:
             people = await asyncio.to_thread(prepare, local.database)
             await work(local.url, people, WARM_UP_USERS, WARM_UP_SECONDS, LOCAL_STACK)
-            for users in USERS:
-                phases.append(await work(local.url, people, users, seconds, LOCAL_STACK))
-    return phases
+            return [await work(local.url, people, users, seconds, LOCAL_STACK) for users in USERS]
 
 
 def prepare(database: Database) -> People:
@@ -213,12 +207,10 @@ def accounts() -> list[dict[str, Any]]:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.load")
-    parser.add_argument("--seconds", type=float, default=40)
+    parser.add_argument("--seconds", type=float, default=30)
     parser.add_argument("--only", choices=(FUNCTIONS.name, LOCAL_STACK.name))
     parser.add_argument("--url", help="of an environment that is there")
-    parser.add_argument(
-        "--realtime-url", default="", help="its WebSocket, where it isn't at its /hubs/…"
-    )
+    parser.add_argument("--realtime-url", default="", help="its WebSocket, if it has its own")
     parser.add_argument("--users", type=int, help=f"with --url; {AN_ACCOUNT} an account")
     parser.add_argument("--pace", type=float, default=1, help="with --url")
     parser.add_argument("--p95", type=float, default=1000, help="with --url, milliseconds")

@@ -89,8 +89,8 @@ def section(phases: Sequence[Phase], workers: int) -> Section:
         "Load: field agents at work",
         "Agents sign in by password or by code, register the phone, hold a WebSocket open with a"
         f" ping each {PING_SECONDS} s, and do, an hour: {hourly}, which is some fifty requests. The"
-        " hour goes faster, as each table says. *functions* are the real handlers in"
-        f" {workers} processes, and {workers} for queues, one event at a time in each, behind a"
+        " hour goes faster, as each table says, and pings by the clock. *functions* are the real"
+        f" handlers in {workers} processes, and {workers} for queues, one event at a time in each, behind a"
         " gateway and queues of the benchmarks' own; *local stack* is what `make up` runs. Agents,"
         " gateway, functions, database, cache and storage share this machine, and each request is"
         " an authorizer's invocation and a function's.",
@@ -103,8 +103,10 @@ def section(phases: Sequence[Phase], workers: int) -> Section:
             ),
             "Photos are 1,600 x 1,200, as apps make them to send; documents 2 MiB in four chunks.",
             (
-                "The local stack takes some 10 ms to invoke a function, and two for each request:"
-                " it is for development, and how much it can take says nothing of AWS."
+                "Where the processors are busy, they are what limits: agents, gateway and database"
+                " have the same two. The local stack takes some 10 ms to invoke a function, and two"
+                " for each request: it is for development, and how much it can take says nothing"
+                " of AWS."
             ),
         ],
     )
