@@ -1,19 +1,22 @@
-"""`python -m local.deploy_to_aws ENV NAME=value ...`: run sam deploy with all of its parameters.
+"""`python -m local.deploy_to_aws ENV`: run sam deploy with all of its parameters.
 
 `sam deploy --parameter-overrides` takes the place of the list in samconfig.toml and doesn't add to
-it; so what the environment has there, what is given here, and what was built are put together.
+it; so what the environment has there, what `PARAMETERS` holds ("Name=value Other=value", quoted as
+in a shell), and what was built are put together.
 """
 
 import os
+import secrets
+import shlex
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
 from local.parameters import current_commit
-from local.template import ROOT, read_parameters
-
-SAM = ROOT / ".venvs/sam/bin/sam"
+from local.roll_back import keep
+from local.sam_deploy import sam_deploy
+from local.template import read_parameters
 
 
 def command(environment: str, given: Sequence[str]) -> list[str]:
@@ -30,23 +33,36 @@ def command(environment: str, given: Sequence[str]) -> list[str]:
     parameters |= {
         "CommitSha": current_commit(),
         "BuildDate": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        # A new one each time: else aliases would stay at the version before.
+        "ReleaseId": secrets.token_hex(5),
     }
     for pair in given:
         name, equals, value = pair.partition("=")
         if not equals:
             raise SystemExit(f"{pair!r} is not NAME=value.")
-        parameters[name] = Path(value[1:]).read_text() if value.startswith("@") else value
-    overrides = [f'{name}="{_escaped(value)}"' for name, value in parameters.items()]
-    return [str(SAM), "deploy", "--config-env", environment, "--parameter-overrides", *overrides]
+        parameters[name] = _text_of(value[1:]) if value.startswith("@") else value
+    return sam_deploy(environment, parameters)
 
 
-def _escaped(value: str) -> str:
-    # In quotes sam takes a value whole; outside it would end at the first space, and say nothing.
-    return value.replace("\\", "\\\\").replace('"', '\\"')
+def _text_of(path: str) -> str:
+    try:
+        return Path(path).read_text()
+    except OSError as error:
+        raise SystemExit(f"{path} can't be read: {error.strerror}") from None
+
+
+def main() -> None:
+    """Deploy, having kept what runs now so that `make rollback` can bring it back."""
+    if len(sys.argv) != 2:
+        raise SystemExit("Which environment? make deploy ENV=staging PARAMETERS=...")
+    try:
+        given = shlex.split(os.environ.get("PARAMETERS", ""))
+    except ValueError as error:
+        raise SystemExit(f"PARAMETERS: {error}.") from None
+    line = command(sys.argv[1], given)
+    keep(sys.argv[1])
+    os.execv(line[0], line)  # noqa: S606 a list of words, no shell wanted
 
 
 if __name__ == "__main__":
-    if len(sys.argv) < 2:
-        raise SystemExit("Which environment? make deploy ENV=staging PARAMETERS=...")
-    line = command(sys.argv[1], sys.argv[2:])
-    os.execv(line[0], line)  # noqa: S606 a list of words, no shell wanted
+    main()

@@ -22,10 +22,12 @@ def test_given_parameters_complete_those_of_the_environment(
     (tmp_path / "ca.pem").write_text("-----BEGIN X-----\nline one\n-----END X-----\n")
     given = ["DatabaseSecretArn=arn:aws:x=y", f"DatabaseCaCert=@{tmp_path}/ca.pem"]
     line = command("staging", [*given, "WebOrigin=https://other.example"])
-    assert line[1:5] == ["deploy", "--config-env", "staging", "--parameter-overrides"]
+    assert line[1:4] == ["deploy", "--config-env", "staging"]
     printed = {
         name: value.removeprefix('"').removesuffix('"')
-        for name, _, value in (pair.partition("=") for pair in line[5:])
+        for name, _, value in (
+            pair.partition("=") for pair in line[line.index("--parameter-overrides") + 1 :]
+        )
     }
     assert printed["DatabaseCaCert"] == (tmp_path / "ca.pem").read_text()
     assert printed["DatabaseSecretArn"] == "arn:aws:x=y"
