@@ -23,7 +23,7 @@ LOCALLY := env -u AWS_PROFILE -u AWS_DEFAULT_PROFILE AWS_CONFIG_FILE=/dev/null \
 	AWS_SHARED_CREDENTIALS_FILE=/dev/null AWS_DEFAULT_REGION=af-south-1 \
 	AWS_EC2_METADATA_DISABLED=true NO_PROXY=127.0.0.1,localhost no_proxy=127.0.0.1,localhost
 
-.PHONY: help demo up test races stress lint types workflows audit check format lock build bench deploy rollback smoke openapi restored keys clean
+.PHONY: help demo up test races stress lint types workflows audit check format lock build bench deploy rollback smoke load openapi restored keys clean
 
 help: ## Say what there is
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -110,6 +110,11 @@ rollback: .venv/synced .venvs/sam/synced ## Deploy again what ran before the las
 
 smoke: .venv/synced ## Look from outside whether an environment works: BASE_URL=https://...
 	@exec $(PYTHON) -m local.smoke
+
+load: .venvs/bench/synced ## Have agents work on an environment that is there: BASE_URL= LOAD_ACCOUNTS= ARGS=
+	@exec .venvs/bench/bin/python -m benchmarks.load \
+		--url "$${BASE_URL:?which environment? BASE_URL=https://...}" \
+		$(if $(REALTIME_URL),--realtime-url "$$REALTIME_URL") $(ARGS)
 
 openapi: .venv/synced ## Write docs/openapi.json and docs/reference/ anew
 	$(PYTHON) -m local.openapi
