@@ -4,18 +4,15 @@ import re
 from typing import Any
 
 import pytest
-import yaml
 
-from local.template import ROOT
+from local.template import ROOT, read_template
 
 FILES = sorted((ROOT / ".github").glob("*/*.yml")) + sorted((ROOT / ".github").glob("*/*/*.yml"))
 SHELL = ("tar ",)  # beside make: how a build is carried from job to job
 
 
 def jobs(name: str) -> dict[str, dict[str, Any]]:
-    found: dict[str, dict[str, Any]] = yaml.safe_load(
-        (ROOT / ".github/workflows" / name).read_text()
-    )["jobs"]
+    found: dict[str, dict[str, Any]] = read_template(ROOT / ".github/workflows" / name)["jobs"]
     return found
 
 
