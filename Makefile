@@ -83,9 +83,9 @@ check: lint types workflows .venv/synced .venvs/sam/synced .venvs/checkov/synced
 	.venv/bin/cfn-lint .build/template.json
 	$(LOCALLY) .venvs/checkov/bin/checkov --file .build/template.json --framework cloudformation \
 		--compact --quiet --skip-download
-	.venv/bin/cfn-lint database.yaml
-	$(LOCALLY) .venvs/checkov/bin/checkov --file database.yaml --framework cloudformation \
-		--compact --quiet --skip-download
+	.venv/bin/cfn-lint database.yaml pipeline.yaml
+	$(LOCALLY) .venvs/checkov/bin/checkov --file database.yaml pipeline.yaml \
+		--framework cloudformation --compact --quiet --skip-download
 	$(PYTHON) -m local.import_budgets
 	$(UV) lock --check
 
