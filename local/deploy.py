@@ -16,6 +16,7 @@ from local.cloud import Cloud
 from local.conditions import leave_out_conditional
 from local.supported import check_supported, leave_out_without_effect
 from local.template import ARTIFACTS_BUCKET, ROOT, Template
+from local.versions import call_functions_themselves
 from local.websocket_api import adapt_websocket_apis, call_back_at
 
 STACK = "fieldgate-local"
@@ -62,6 +63,7 @@ def deploy(cloud: Cloud, parameters: Mapping[str, str], places: Places) -> Deplo
     _upload(cloud, keys)
     expanded = sam.expand(sam.with_artifacts(source, keys), parameters)
     leave_out_conditional(expanded, parameters)
+    call_functions_themselves(expanded)
     expand_http_apis(expanded)
     adapt_websocket_apis(expanded)
     check_supported(expanded)
@@ -125,7 +127,8 @@ def _run_on_this_machine(template: Template, places: Places) -> None:
         for logical_id, properties in sam.resources(template, "AWS::Lambda::LayerVersion")
     }
     for _, properties in sam.resources(template, "AWS::Lambda::Function"):
-        layers = [names[layer["Ref"]] for layer in properties["Layers"]]
+        # One of another's, where a condition says so, isn't for this machine.
+        layers = [names[layer["Ref"]] for layer in properties["Layers"] if "Ref" in layer]
         # The sources of this project first, so that a change needs no build of a layer.
         path = [RUNTIME_FOLDER, ROOT / "layers/common"]
         path += [ROOT] if "MigrationsLayer" in layers else []

@@ -16,6 +16,7 @@ PARAMETERS = {
     "SigningKeySecretArn": "arn:aws:secretsmanager:af-south-1:111122223333:secret:key-a1b2c3",
     "PublicKeysParameter": "/fieldgate/staging/jwks",
     "TokenIssuer": "https://api.example.org",
+    "ReleaseId": "0123456789",
 }
 
 

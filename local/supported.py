@@ -39,10 +39,13 @@ WITHOUT_EFFECT = {
     "Dimensions EvaluationPeriods ExtendedStatistic MetricName Metrics Namespace Period Statistic "
     "Threshold TreatMissingData",
     "AWS::IAM::ManagedPolicy": "Description PolicyDocument",
+    "AWS::IAM::Policy": "PolicyDocument PolicyName Roles",
     "AWS::IAM::Role": "AssumeRolePolicyDocument ManagedPolicyArns Policies Tags",
     "AWS::KMS::Key": "Description EnableKeyRotation KeyPolicy",
     "AWS::Lambda::EventSourceMapping": "ScalingConfig",
-    "AWS::Lambda::Function": "Architectures Description Tags TracingConfig VpcConfig",
+    # Without versions there is no snapshot: local/versions.py.
+    "AWS::Lambda::Function": "Architectures Description ReservedConcurrentExecutions SnapStart "
+    "Tags TracingConfig VpcConfig",
     "AWS::Lambda::LayerVersion": "CompatibleArchitectures CompatibleRuntimes Description",
     "AWS::Lambda::Permission": "Action FunctionName Principal SourceAccount SourceArn",
     # Of a pattern it takes every term to be wanted, so nothing is ever delivered.
@@ -61,6 +64,7 @@ WITHOUT_EFFECT = {
 # Of these nothing is left to do, and nothing refers to them.
 LEFT_OUT = {
     "AWS::CloudWatch::Alarm",
+    "AWS::IAM::Policy",
     "AWS::KMS::Key",
     "AWS::Lambda::Permission",
     "AWS::Logs::SubscriptionFilter",

@@ -9,6 +9,7 @@ from local import template as sam
 from local.api_resources import expand_http_apis
 from local.expanded_template import expanded
 from local.template import Template
+from local.versions import call_functions_themselves
 
 
 @pytest.fixture(scope="session")
@@ -23,8 +24,12 @@ def deployed() -> Template:
 
 @pytest.fixture(scope="session")
 def resources(deployed: Template) -> dict[str, dict[str, Any]]:
-    """Everything in the expanded template, with the API's routes written out."""
+    """Everything in the expanded template, with the API's routes written out.
+
+    Who calls a function's alias calls the function here; `deployed` has the aliases.
+    """
     written_out: Template = json.loads(json.dumps(deployed))
+    call_functions_themselves(written_out)
     expand_http_apis(written_out)
     resources: dict[str, dict[str, Any]] = written_out["Resources"]
     return resources

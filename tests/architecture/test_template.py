@@ -13,6 +13,7 @@ from local.api_resources import UnsupportedLocally, expand_http_apis
 from local.conditions import leave_out_conditional
 from local.supported import check_supported, leave_out_without_effect
 from local.template import ROOT, Template
+from local.versions import call_functions_themselves
 from local.websocket_api import adapt_websocket_apis
 from push.delivery_store import LEASE as PUSH_LEASE
 from tests.support.writers import led_to, named_by_definitions
@@ -257,13 +258,18 @@ def test_http_functions_answer_before_the_gateway_gives_up(
     resources: dict[str, dict[str, Any]],
 ) -> None:
     for integration in of_type(resources, "AWS::ApiGatewayV2::Integration").values():
-        name = integration["IntegrationUri"]["Fn::Sub"].rpartition("${")[2].partition(".Arn")[0]
+        match integration["IntegrationUri"]["Fn::Sub"]:
+            case [_, {"live": {"Fn::GetAtt": [name, "Arn"]}}]:
+                pass
+            case uri:
+                name = uri.rpartition("${")[2].partition(".Arn")[0]
         # The database may take 9 s to say that it is down.
         assert 10 < resources[name]["Properties"].get("Timeout", 3) + 0.5 < 30
 
 
 def test_the_template_stays_well_under_the_limit_of_resources(deployed: Template) -> None:
-    assert len(deployed["Resources"]) < 400
+    # CloudFormation takes 500. What to do when these are used up: docs/decisions/0021.
+    assert len(deployed["Resources"]) < 450
 
 
 @pytest.mark.parametrize("environment", ["local", "dev", "staging", "production"])
@@ -402,18 +408,57 @@ def test_an_outage_of_an_hour_costs_no_message(resources: dict[str, dict[str, An
 def test_with_its_routes_written_out_the_template_is_not_too_large_for_the_local_cloud(
     resources: dict[str, dict[str, Any]],
 ) -> None:
-    template = {"Resources": dict(resources)}
+    # No database is made here: its condition doesn't hold (local/conditions.py).
+    made = {name: one for name, one in resources.items() if one["Type"] != sam.NESTED_STACK}
+    template = {"Resources": made}
     leave_out_without_effect(template)
     assert len(template["Resources"]) < 450
-    left_out = resources.keys() - template["Resources"].keys()
+    left_out = made.keys() - template["Resources"].keys()
     assert left_out
     left = json.dumps(template)
     assert not {name for name in left_out if re.search(rf"\b{name}\b", left)}
 
 
+def test_a_role_has_no_more_managed_policies_than_aws_allows(deployed: Template) -> None:
+    for name, role in of_type(deployed["Resources"], "AWS::IAM::Role").items():
+        assert len(role.get("ManagedPolicyArns", [])) <= 10, name
+
+
+def test_every_function_may_read_where_to_report_errors_to(deployed: Template) -> None:
+    functions = of_type(deployed["Resources"], "AWS::Lambda::Function").values()
+    policy = deployed["Resources"]["ReadSentryDsn"]["Properties"]
+    roles = sorted(function["Role"]["Fn::GetAtt"][0] for function in functions)
+    assert sorted(role["Ref"] for role in policy["Roles"]) == roles
+
+
+def test_a_function_is_bounded_for_a_reason_and_the_rest_of_the_account_is_left_alone(
+    source: Template,
+) -> None:
+    """Lambda keeps 100 for those without a bound, and refuses to reserve more."""
+    bounds: dict[str, set[str]] = {}
+    for name, function in sam.resources(source, sam.FUNCTION):
+        if bound := function.get("ReservedConcurrentExecutions"):
+            condition, reference, otherwise = bound["Fn::If"]
+            assert condition == f"Reserves{reference['Ref'].removeprefix('Reserve')}"
+            assert otherwise == {"Ref": "AWS::NoValue"}
+            bounds.setdefault(reference["Ref"], set()).add(name)
+    page = (ROOT / "docs/operations.md").read_text()
+    reserved = 0
+    for parameter, functions in bounds.items():
+        (row,) = (line for line in page.splitlines() if line.startswith(f"| `{parameter}` |"))
+        assert set(re.findall(r"`([A-Z]\w+)`", row)) - {parameter} == functions
+        reserved += len(functions) * source["Parameters"][parameter]["Default"]
+    assert reserved <= 300
+    # Else a queue would hand over what is then refused.
+    mapping = source["Resources"]["OnMediaUploaded"]["Properties"]["Events"]["MediaUploaded"]
+    most = mapping["Properties"]["ScalingConfig"]["MaximumConcurrency"]
+    assert source["Parameters"]["ReserveWorkers"]["Default"] >= most
+
+
 def test_an_unknown_property_stops_the_local_deployment_by_name(deployed: Template) -> None:
     template: Template = json.loads(json.dumps(deployed))
     leave_out_conditional(template, {"DatabaseSecretArn": "arn:of-one-that-is-there"})
+    call_functions_themselves(template)
     expand_http_apis(template)
     adapt_websocket_apis(template)
     check_supported(template)
