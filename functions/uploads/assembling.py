@@ -30,7 +30,8 @@ from fieldgate.storage import (
 )
 from uploads import assembly_store, staged_chunks, upload_store
 from uploads.assembly_store import Claim
-from uploads.documents import ContentRefused, check_content
+from uploads.content_refused import ContentRefused
+from uploads.documents import check_content
 from uploads.file_rules import PHOTO_TYPES
 from uploads.processing import withdraw
 from uploads.upload_store import Upload
@@ -40,8 +41,7 @@ MAX_ATTEMPTS = 5
 # Of the reserve that `fieldgate.queues` keeps of a function's time.
 RELEASE_SECONDS = 3
 ACTOR = "system:assemble_upload"
-# A file up to this size is one PUT. S3 takes no part below 5 MiB but the last; this makes few
-# requests for 50 MiB, and little memory.
+# A file up to this size is one PUT. S3 takes no part below 5 MiB; this makes few of 50 MiB.
 PART_BYTES = 8 * 1024**2
 # People's papers: whoever shows one is not to keep it for the next to find.
 CACHE_CONTROL = "private, no-store"

@@ -8,10 +8,9 @@ from fieldgate import request_id
 from fieldgate.db.engine import Database
 from fieldgate.errors import NotFound
 from fieldgate.storage import ObjectStorage
-from uploads import store, upload_store
+from uploads import staged_chunks, store, upload_store
 from uploads.processing import variant_keys
 from uploads.store import Media
-from uploads.transferring import discard_chunks
 from uploads.upload_store import Upload
 
 
@@ -46,7 +45,7 @@ def delete_media(
     if media is None:
         raise NotFound("There is no such media.")
     if upload is not None:
-        discard_chunks(staging, upload)
+        staged_chunks.discard_at_once(staging, upload.id)
     originals.delete([media.object_key])
     published.delete(variant_keys(media.object_key))
     database.transact(

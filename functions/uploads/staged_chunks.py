@@ -9,7 +9,9 @@ import re
 from collections.abc import Container
 from uuid import UUID
 
-from fieldgate.storage import ListedObject, ObjectStorage
+from fieldgate.errors import Unavailable
+from fieldgate.observability import logger
+from fieldgate.storage import ListedObject, ObjectStorage, StorageError
 from uploads.upload_store import Upload
 
 PREFIX = "staging/"
@@ -60,6 +62,17 @@ def received(staging: ObjectStorage, upload: Upload) -> dict[int, ListedObject]:
 def missing(upload: Upload, chunks: Container[int]) -> list[int]:
     """Return the numbers of the chunks that are not there, in order."""
     return [number for number in range(1, upload.chunk_count + 1) if number not in chunks]
+
+
+def discard_at_once(staging: ObjectStorage, upload_id: UUID) -> None:
+    """Remove what has arrived of an upload that was given up, if that can be done at once.
+
+    The clean-up comes after it in any case: URLs that were signed before may still be used.
+    """
+    try:
+        discard(staging, upload_id)
+    except (Unavailable, StorageError):
+        logger().warning("chunks left for the clean-up", exc_info=True)
 
 
 def discard(staging: ObjectStorage, upload_id: UUID) -> None:

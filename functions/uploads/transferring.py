@@ -5,9 +5,9 @@ transaction is open. All of the functions take `owner_id`, whose upload it must 
 anybody's), and raise NotFound when it isn't.
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from uuid import UUID
 
 from sqlalchemy import Connection
@@ -17,19 +17,17 @@ from fieldgate.db.engine import Database
 from fieldgate.errors import (
     Conflict,
     ErrorDetail,
-    FieldgateError,
-    Gone,
-    NotFound,
     Unavailable,
     ValidationFailed,
 )
 from fieldgate.http.idempotency import IdempotentRequest
 from fieldgate.observability import count, logger
-from fieldgate.storage import ObjectStorage, StorageError
+from fieldgate.storage import ObjectStorage
 from uploads import staged_chunks, upload_store
 from uploads.assembly_queue import ask_for_assembly
 from uploads.file_rules import DeclaredFile, Folder
 from uploads.ownership import owner_needed
+from uploads.standing import arrived, find, now, view_of, why_not
 from uploads.upload_store import Upload
 from uploads.views import CompletionView, FailuresView, NewUpload, SignedChunk, UploadView
 
@@ -39,13 +37,6 @@ MAX_CHUNK_BYTES = 5 * KIB * KIB
 DEFAULT_CHUNK_BYTES = 512 * KIB
 URL_LIFETIME = timedelta(minutes=60)
 CHUNK_TYPE = "application/octet-stream"
-
-_WHY_NOT = {
-    "completed": "This upload is complete.",
-    "assembling": "This upload is being put together.",
-    "aborted": "This upload was given up.",
-    "failed": "This upload has failed. Resume it first.",
-}
 
 
 @dataclass(frozen=True)
@@ -114,7 +105,7 @@ def sign(
     def note(connection: Connection) -> Upload:
         upload = upload_store.sign(connection, upload_id, owner_id)
         if upload is None:
-            raise _why_not(upload_store.find(connection, upload_id, owner_id))
+            raise why_not(upload_store.find(connection, upload_id, owner_id))
         for index, chunk in enumerate(chunks):
             _check_number(upload, chunk.number, f"chunks.{index}.number")
         return upload
@@ -139,7 +130,7 @@ def look(
     database: Database, staging: ObjectStorage, upload_id: UUID, *, owner_id: UUID | None
 ) -> UploadView:
     """Return how far an upload is; raises Unavailable when storage can't be asked."""
-    return _view(staging, _find(database, upload_id, owner_id))
+    return view_of(staging, find(database, upload_id, owner_id))
 
 
 def report_failure(
@@ -163,9 +154,9 @@ def report_failure(
         Conflict, Gone: it is over.
 
     """
-    upload = _find(database, upload_id, owner_id)
+    upload = find(database, upload_id, owner_id)
     _check_number(upload, number, "number")
-    state = upload.state_at(_now())
+    state = upload.state_at(now())
     if state in upload_store.OPEN:
         try:
             received = len(staged_chunks.received(staging, upload))
@@ -178,13 +169,13 @@ def report_failure(
         )
         details = {"upload_id": str(upload_id), "number": number, "reason": reason}
         logger().warning("chunk did not get through", extra=details)
-        upload = counted or _find(database, upload_id, owner_id)
+        upload = counted or find(database, upload_id, owner_id)
         if counted is not None and counted.state == "failed":
             count("UploadFailed")
             count("UploadFailed", reason=upload_store.TOO_MANY_FAILURES)
-        state = upload.state_at(_now())
+        state = upload.state_at(now())
     if state not in upload_store.GOING_ON:
-        raise _why_not(upload)
+        raise why_not(upload)
     return FailuresView(consecutive_failures=upload.consecutive_failures, state=state)
 
 
@@ -211,11 +202,11 @@ def resume(
         if resumed is not None:
             return resumed
         upload = upload_store.find(connection, upload_id, owner_id)
-        if upload is None or upload.state_at(_now()) not in upload_store.OPEN:
-            raise _why_not(upload)
+        if upload is None or upload.state_at(now()) not in upload_store.OPEN:
+            raise why_not(upload)
         return upload
 
-    return _view(staging, _transact(database, take_up, actor_id))
+    return view_of(staging, _transact(database, take_up, actor_id))
 
 
 def complete(
@@ -238,9 +229,9 @@ def complete(
         Unavailable: storage or the queue is.
 
     """
-    upload = _find(database, upload_id, owner_id)
-    if upload.state_at(_now()) in upload_store.OPEN:
-        if missing := staged_chunks.missing(upload, _arrived(staging, upload)):
+    upload = find(database, upload_id, owner_id)
+    if upload.state_at(now()) in upload_store.OPEN:
+        if missing := staged_chunks.missing(upload, arrived(staging, upload)):
             raise Conflict(
                 "Chunks are missing.",
                 details=[ErrorDetail("missing", str(number)) for number in missing],
@@ -250,11 +241,11 @@ def complete(
             lambda connection: upload_store.begin_assembly(connection, upload_id),
             actor_id,
         )
-        upload = closed or _find(database, upload_id, owner_id)
+        upload = closed or find(database, upload_id, owner_id)
     if upload.state == "assembling":
         ask_for_assembly(queue_url, upload_id)
     elif upload.state != "completed":
-        raise _why_not(upload)
+        raise why_not(upload)
     return CompletionView(upload_id=upload.id, media_id=upload.media_id, state=upload.state)
 
 
@@ -280,46 +271,13 @@ def abort(
         if aborted is None:
             upload = upload_store.find(connection, upload_id, owner_id)
             if upload is None:
-                raise _why_not(None)
+                raise why_not(None)
             if upload.state == "completed":
                 raise Conflict("This upload is complete. Delete its media instead.")
         return aborted
 
     if (upload := _transact(database, give_up, actor_id)) is not None:
-        discard_chunks(staging, upload)
-
-
-def discard_chunks(staging: ObjectStorage, upload: Upload) -> None:
-    """Remove what has arrived of an upload that was given up, if that can be done at once.
-
-    The clean-up comes after it in any case: URLs that were signed before may still be used.
-    """
-    try:
-        staged_chunks.discard(staging, upload.id)
-    except (Unavailable, StorageError):
-        logger().warning("chunks left for the clean-up", exc_info=True)
-
-
-def _find(database: Database, upload_id: UUID, owner_id: UUID | None) -> Upload:
-    upload = database.read(lambda connection: upload_store.find(connection, upload_id, owner_id))
-    if upload is None:
-        raise _why_not(None)
-    return upload
-
-
-def _view(staging: ObjectStorage, upload: Upload) -> UploadView:
-    missing = staged_chunks.missing(upload, _arrived(staging, upload))
-    return UploadView.of(upload, missing, _now())
-
-
-def _arrived(staging: ObjectStorage, upload: Upload) -> Collection[int]:
-    """Return the numbers of the chunks that are there; storage is asked where it can differ."""
-    if upload.state in {"assembling", "completed"}:
-        # They were all there, and are being removed or gone.
-        return range(1, upload.chunk_count + 1)
-    if upload.state_at(_now()) in {"uploading", "failed"}:
-        return staged_chunks.received(staging, upload)
-    return ()
+        staged_chunks.discard_at_once(staging, upload.id)
 
 
 def _check_number(upload: Upload, number: int, field: str) -> None:
@@ -328,24 +286,5 @@ def _check_number(upload: Upload, number: int, field: str) -> None:
         raise ValidationFailed("The request is not valid.", details=[ErrorDetail(field, message)])
 
 
-def _why_not(upload: Upload | None) -> FieldgateError:
-    """Return the error that says why `upload` can't be changed as was wanted."""
-    if upload is None:
-        return NotFound("There is no such upload.")
-    state = upload.state_at(_now())
-    details = [ErrorDetail("state", state)]
-    if state == "expired":
-        return Gone("This upload has expired. Please begin another.", details=details)
-    if upload.refused:
-        return Conflict("The file of this upload was refused.", details=details)
-    # When none of these is why, another request has changed it between our two looks at it.
-    changed = "This upload has just changed. Please look at it again."
-    return Conflict(_WHY_NOT.get(state, changed), details=details)
-
-
 def _transact[T](database: Database, work: Callable[[Connection], T], actor_id: UUID) -> T:
     return database.transact(work, actor=str(actor_id), request_id=request_id.current())
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)

@@ -47,7 +47,7 @@ HEAVY = {
 # The only places that name a package of these: what begins so may load it once it is used.
 MAY_USE = {
     "PIL": ("functions/uploads/photo",),
-    "olefile": ("functions/uploads/documents.py",),
+    "olefile": ("functions/uploads/compound_files.py",),
     "aiohttp": ("functions/realtime/posting.py",),
     "firebase_admin": ("layers/common/fieldgate/push/fcm",),
     "google": ("layers/common/fieldgate/push/fcm.py",),
@@ -111,6 +111,8 @@ DEFINING_CALLS = {
         "float",
         "get_args",
         "is_",
+        "label",
+        "literal_column",
         "now",
         "Numeric",
         "Outcome",

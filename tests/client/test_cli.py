@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from fieldgate_client import cli
-from fieldgate_client.commands import ExitCode
+from fieldgate_client.assembled import ExitCode
 from fieldgate_client.database import Database, default_path
 from fieldgate_client.tokens import TokenStore
 from tests.client.fake_api import TOKENS

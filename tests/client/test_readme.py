@@ -5,7 +5,7 @@ import re
 from datetime import timedelta
 from pathlib import Path
 
-from fieldgate_client.commands import ExitCode
+from fieldgate_client.assembled import ExitCode
 from fieldgate_client.connectivity import FALLBACK_PROBES
 from fieldgate_client.database import SCHEMA
 from fieldgate_client.network import NetworkType

@@ -16,8 +16,8 @@ from typing import Any
 import httpx
 import pytest
 
-from fieldgate_client import cli, commands, upload_run
-from fieldgate_client.commands import ExitCode
+from fieldgate_client import assembled, cli, upload_run
+from fieldgate_client.assembled import ExitCode
 from fieldgate_client.database import Database
 from fieldgate_client.network import NetworkType
 from fieldgate_client.offline_queue import LOCK, Drained, OfflineQueue
@@ -126,7 +126,7 @@ def terminal(
 
 
 def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(commands, "network_towards", lambda server: NetworkType.NONE)
+    monkeypatch.setattr(assembled, "network_towards", lambda server: NetworkType.NONE)
 
 
 def test_sign_in_by_password(terminal: Terminal) -> None:
@@ -282,7 +282,7 @@ def test_a_cellular_network_asks_for_caution(
     terminal: Terminal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     terminal.sign_in()
-    monkeypatch.setattr(commands, "network_towards", lambda server: NetworkType.CELLULAR)
+    monkeypatch.setattr(assembled, "network_towards", lambda server: NetworkType.CELLULAR)
 
     ran = terminal.type("upload", terminal.write("notes.txt"))
 

@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import Field, ValidationError, field_validator
 
+from fieldgate.db.paging import MOST_COUNTED
 from fieldgate.errors import ErrorDetail, FieldgateError, RateLimited, Unavailable
 from fieldgate.http import (
     ApiModel,
@@ -345,6 +346,14 @@ def test_a_page_of_nothing_has_no_pages() -> None:
     pagination = page([], PageQuery(), 0).pagination
 
     assert (pagination.total_pages, pagination.has_next_page) == (0, False)
+
+
+@pytest.mark.parametrize(
+    ("size", "rows", "after"), [(20, 20, True), (20, 19, False), (20, 0, False)]
+)
+def test_where_counting_ended_there_may_be_another_page(size: int, rows: int, after: bool) -> None:
+    beyond = PageQuery.model_validate({"page": MOST_COUNTED // size + 7, "pageSize": size})
+    assert page([0] * rows, beyond, MOST_COUNTED).pagination.has_next_page is after
 
 
 def test_a_time_is_written_in_utc_and_needs_its_zone() -> None:

@@ -14,14 +14,11 @@ from hypothesis import strategies as st
 
 from tests import documents, photos
 from tests.documents import bzip2ed, deflated, lzmaed
-from uploads.documents import (
-    MAX_LIST_BYTES,
-    MAX_TABLE_BYTES,
-    MAX_UNPACKED_BYTES,
-    ContentRefused,
-    check_content,
-)
+from uploads.compound_files import MAX_TABLE_BYTES
+from uploads.content_refused import ContentRefused
+from uploads.documents import check_content
 from uploads.file_rules import DOCUMENT_TYPES, MAX_FILE_BYTES, PHOTO_TYPES
+from uploads.packages import MAX_LIST_BYTES, MAX_UNPACKED_BYTES
 
 KINDS = PHOTO_TYPES | DOCUMENT_TYPES
 TEXT = "Mkulima;Bei (KSh);Größe\nWanjikũ;1 200;grün\n"

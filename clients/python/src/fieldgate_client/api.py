@@ -15,17 +15,12 @@ from types import TracebackType
 from typing import Any, Self
 
 import httpx
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt
 
 from fieldgate_client.answers import UNPACKED, Answer, Fields, body_of, read
 from fieldgate_client.errors import ApiError, NetworkError, SignedOut, is_passing
-from fieldgate_client.policy import (
-    API_TIMEOUT_SECONDS,
-    MAX_RETRIES,
-    MAX_RETRY_AFTER_SECONDS,
-    Backoff,
-)
+from fieldgate_client.policy import API_TIMEOUT_SECONDS, MAX_RETRIES
 from fieldgate_client.reasons import in_words
+from fieldgate_client.retrying import trying
 from fieldgate_client.tokens import Tokens, TokenStore
 
 PREFIX = "/api/v1"
@@ -141,7 +136,8 @@ class Api:
         headers = {"Idempotency-Key": idempotency_key} if idempotency_key else {}
         request = self._http.build_request(method, path.lstrip("/"), json=json, headers=headers)
         send = self._send_signed if signed_in else self._send
-        answer: Answer = await self._retrying(1 + MAX_RETRIES if repeatable else 1)(send, request)
+        tries = 1 + MAX_RETRIES if repeatable else 1
+        answer: Answer = await trying(tries, self._sleep)(send, request)
         return answer
 
     async def login(self, identifier: str, password: str) -> Challenge | None:
@@ -213,7 +209,7 @@ class Api:
     async def _renewed(self, session: Tokens) -> str:
         began = self._clock()
         try:
-            retrying = self._retrying(REFRESH_ATTEMPTS, MAX_REFRESH_PAUSE_SECONDS)
+            retrying = trying(REFRESH_ATTEMPTS, self._sleep, MAX_REFRESH_PAUSE_SECONDS)
             answer: Answer = await retrying(self._refresh, session)
         except ApiError as error:
             if is_passing(error):
@@ -287,31 +283,6 @@ class Api:
     def _know(self, tokens: Tokens, came_at: float) -> None:
         ends_at = came_at + tokens.expires_in - RENEW_EARLIER_SECONDS
         self._known = tokens.access_token, ends_at
-
-    def _retrying(
-        self, attempts: int, most_asked: float = MAX_RETRY_AFTER_SECONDS
-    ) -> AsyncRetrying:
-        """Try so often; not again where the server asks for a longer pause than `most_asked`."""
-        return AsyncRetrying(
-            stop=stop_after_attempt(attempts),
-            wait=_pause,
-            retry=retry_if_exception(partial(_is_worth_waiting, most_asked)),
-            sleep=self._sleep,
-            reraise=True,
-        )
-
-
-def _is_worth_waiting(most_asked: float, error: BaseException) -> bool:
-    if isinstance(error, ApiError) and (error.retry_after or 0) > most_asked:
-        return False
-    return isinstance(error, Exception) and is_passing(error)
-
-
-def _pause(state: RetryCallState) -> float:
-    """Return how long to wait: what the server asked for, and our own jitter at least."""
-    error = state.outcome.exception() if state.outcome else None
-    asked = error.retry_after if isinstance(error, ApiError) else None
-    return max(asked or 0, Backoff().pause(state))
 
 
 def _tokens(answer: Answer) -> Tokens:

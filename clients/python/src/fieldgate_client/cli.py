@@ -1,6 +1,6 @@
 """The command line: `fieldgate login`, `upload`, `status`, `retry`, `drop`, `watch`, `logout`.
 
-Nothing that a user can cause shows a traceback. The exit codes are in `commands.ExitCode`.
+Nothing that a user can cause shows a traceback. The exit codes are in `assembled.ExitCode`.
 """
 
 import argparse
@@ -15,7 +15,7 @@ from rich.console import Console
 
 from fieldgate_client import commands
 from fieldgate_client.addresses import is_open_to_all
-from fieldgate_client.commands import ExitCode
+from fieldgate_client.assembled import ExitCode
 from fieldgate_client.database import default_path
 from fieldgate_client.errors import ClientError, NetworkError, SignedOut, is_passing
 from fieldgate_client.terminal import Terminal
@@ -24,6 +24,8 @@ LOCAL_STACK = "http://127.0.0.1:8080"  # docs/api.md: what `make up` serves
 GO_ON = "What has arrived is kept; to go on: fieldgate upload"
 # docs/api.md, "Photos"
 FOLDERS = ("clients", "client-documents", "crop-demands", "farmers", "uploads")
+
+type _Commands = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -74,8 +76,13 @@ def parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
         allow_http=False,
         go_on="",
     )
-    of = top.add_subparsers(required=True, metavar="COMMAND")
+    commands_of = top.add_subparsers(required=True, metavar="COMMAND")
+    _add_session_commands(commands_of, behind)
+    _add_upload_commands(commands_of, behind)
+    return top
 
+
+def _add_session_commands(of: _Commands, behind: argparse.ArgumentParser) -> None:
     login = of.add_parser("login", parents=[behind], help="sign in, by password or by code")
     login.add_argument("identifier", metavar="PHONE", help="phone number or e-mail address")
     login.add_argument("--code", action="store_true", help="by a code that is sent to the phone")
@@ -83,15 +90,6 @@ def parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
 
     logout = of.add_parser("logout", parents=[behind], help="end the session on this device")
     logout.set_defaults(command=commands.logout)
-
-    upload = of.add_parser(
-        "upload", parents=[behind], help="send files; without PATH: what was not sent yet"
-    )
-    upload.add_argument("paths", metavar="PATH", nargs="*", type=_path)
-    upload.add_argument("--folder", choices=FOLDERS, default="uploads")
-    upload.add_argument("--type", metavar="TYPE", help="content type; by the extension unless told")
-    upload.add_argument("--again", action="store_true", help="also what was sent before")
-    upload.set_defaults(command=commands.upload, go_on=GO_ON)
 
     status = of.add_parser(
         "status", parents=[behind], help="who is signed in, the network, what waits"
@@ -109,6 +107,17 @@ def parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
     )
     watch.set_defaults(command=_watch)
 
+
+def _add_upload_commands(of: _Commands, behind: argparse.ArgumentParser) -> None:
+    upload = of.add_parser(
+        "upload", parents=[behind], help="send files; without PATH: what was not sent yet"
+    )
+    upload.add_argument("paths", metavar="PATH", nargs="*", type=_path)
+    upload.add_argument("--folder", choices=FOLDERS, default="uploads")
+    upload.add_argument("--type", metavar="TYPE", help="content type; by the extension unless told")
+    upload.add_argument("--again", action="store_true", help="also what was sent before")
+    upload.set_defaults(command=commands.upload, go_on=GO_ON)
+
     for name, command, says in (
         ("retry", commands.retry, "send again what was set aside"),
         ("drop", commands.drop, "give up what waits or was set aside"),
@@ -116,7 +125,6 @@ def parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
         each = of.add_parser(name, parents=[behind], help=says)
         each.add_argument("entries", metavar="NUMBER", nargs="+", type=int, help="as in status")
         each.set_defaults(command=command, go_on=GO_ON)
-    return top
 
 
 async def _watch(options: argparse.Namespace, out: Console) -> ExitCode:

@@ -7,7 +7,6 @@ next one goes on.
 import asyncio
 import uuid
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 
 import httpx
@@ -105,46 +104,6 @@ class UploadRun:
         """Return the figures as they are kept."""
         self._begin_meter()
         return self._by.meter.progress()
-
-    async def withdraw(self) -> bool:
-        """Give the upload up at the server; False when it had arrived before."""
-        if self._record.upload_id is None:
-            # It was asked for, and the answer lost: the same key names it.
-            upload_id = None
-            try:
-                answer = await self._server().create()
-            except ApiError as error:
-                if is_passing(error):
-                    raise
-            else:
-                # Without a name nobody can give it up: the server's clean-up will.
-                with suppress(NotUnderstood):
-                    upload_id = answer.fields.name("uploadId")
-        else:
-            upload_id = self._record.upload_id
-        if upload_id is not None and not await self._delete(upload_id):
-            return False
-        self._by.store.cancelled(self._id)
-        return True
-
-    async def _delete(self, upload_id: str) -> bool:
-        try:
-            await self._server().delete(upload_id)
-        except ApiError as error:
-            if error.status == httpx.codes.CONFLICT or (
-                error.status in GONE_STATUSES and await self._has_arrived_for_all_we_know()
-            ):
-                self._by.store.completed(self._id)
-                return False
-            if error.status not in GONE_STATUSES:
-                raise
-        return True
-
-    async def _has_arrived_for_all_we_know(self) -> bool:
-        try:
-            return await self._server().has_arrived()
-        except NotUnderstood:
-            return False  # it is gone; asking for ever would keep the others
 
     async def _bring(self) -> UploadRecord:
         if self._record.upload_id is None:

@@ -31,6 +31,7 @@ from fieldgate_client.progress import Meter, Progress
 from fieldgate_client.upload_record import GIVEN_UP, UploadRecord
 from fieldgate_client.upload_run import UploadRun
 from fieldgate_client.upload_store import UploadStore
+from fieldgate_client.withdrawal import withdraw
 
 # Docs, "Files in chunks": what may be uploaded. Anything else the server will refuse to take.
 CONTENT_TYPES = {
@@ -208,7 +209,7 @@ class UploadManager:
         if state != "cancelling":
             return state != "completed"
         async with self._surroundings(None) as surroundings:
-            return await UploadRun(self._store.find(local_id), surroundings).withdraw()
+            return await withdraw(self._store.find(local_id), surroundings)
 
     def pending(self) -> list[PendingUpload]:
         """Return the uploads that are not over, oldest first; raises SignedOut."""
@@ -241,7 +242,7 @@ class UploadManager:
             ):
                 run = UploadRun(record, surroundings)
                 if record.state == "cancelled" or (
-                    record.state == "cancelling" and await run.withdraw()
+                    record.state == "cancelling" and await withdraw(record, surroundings)
                 ):
                     raise UploadCancelled("The upload was given up.")
                 record = self._store.find(local_id)

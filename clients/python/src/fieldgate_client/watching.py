@@ -8,9 +8,10 @@ from urllib.parse import urlsplit
 from rich.console import Console
 
 from fieldgate_client.addresses import is_loopback
-from fieldgate_client.commands import ExitCode, client, remembered_name
+from fieldgate_client.assembled import ExitCode, client
 from fieldgate_client.errors import RealtimeRefused
 from fieldgate_client.realtime import PermissionsUpdate, Realtime, RealtimeState, Status, Update
+from fieldgate_client.telling import remembered_name
 
 # The others are the command's end, which is told by what it ends with.
 STATES = {

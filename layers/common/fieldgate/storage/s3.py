@@ -24,6 +24,7 @@ from fieldgate.storage import (
     UnfinishedParts,
 )
 from fieldgate.storage.botocore_errors import storage_fault, translated
+from fieldgate.storage.keys import check_key, checked
 from fieldgate.storage.s3_client import build_client, content_md5
 from fieldgate.storage.settings import Place
 
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
     )
 
 KEYS_PER_DELETE = 1000
-MAX_KEY_BYTES = 1024
 SHA256_BYTES = 32
 
 
@@ -93,7 +93,7 @@ class S3Storage:
         return self._presign("GET", key, headers={}, query=query, expires_in=expires_in).url
 
     def url_for(self, key: str, *, expires_in: timedelta) -> str:
-        _check_key(key)
+        check_key(key)
         if self._cdn_base_url:
             return f"{self._cdn_base_url}/{quote(key)}"
         if self._public_read:
@@ -102,7 +102,7 @@ class S3Storage:
         return self.presign_get(key, expires_in=expires_in)
 
     def head(self, key: str) -> ObjectHead | None:
-        _check_key(key)
+        check_key(key)
         try:
             with translated(f"HEAD {key}"):
                 found = self._client.head_object(Bucket=self._place.bucket, Key=key)
@@ -117,7 +117,7 @@ class S3Storage:
         )
 
     def read(self, key: str, *, max_bytes: int) -> bytes:
-        _check_key(key)
+        check_key(key)
         with translated(f"GET {key}"):
             found = self._client.get_object(Bucket=self._place.bucket, Key=key)
             # As its own context manager the body would be urllib3's, raising urllib3's errors.
@@ -137,7 +137,7 @@ class S3Storage:
         metadata: Mapping[str, str] | None = None,
         only_new: bool = False,
     ) -> None:
-        _check_key(key)
+        check_key(key)
         request: PutObjectRequestTypeDef = {
             "Bucket": self._place.bucket,
             "Key": key,
@@ -158,7 +158,7 @@ class S3Storage:
     def begin_parts(
         self, key: str, *, content_type: str, cache_control: str, metadata: Mapping[str, str]
     ) -> str:
-        _check_key(key)
+        check_key(key)
         request: CreateMultipartUploadRequestTypeDef = {
             "Bucket": self._place.bucket,
             "Key": key,
@@ -172,7 +172,7 @@ class S3Storage:
             return self._client.create_multipart_upload(**request)["UploadId"]
 
     def put_part(self, key: str, multipart_id: str, number: int, body: bytes) -> str:
-        _check_key(key)
+        check_key(key)
         with translated(f"PUT part {number} of {key}"):
             answer = self._client.upload_part(
                 Bucket=self._place.bucket,
@@ -187,7 +187,7 @@ class S3Storage:
     def complete_parts(
         self, key: str, multipart_id: str, etags: Sequence[str], *, only_new: bool = False
     ) -> None:
-        _check_key(key)
+        check_key(key)
         request: CompleteMultipartUploadRequestTypeDef = {
             "Bucket": self._place.bucket,
             "Key": key,
@@ -205,7 +205,7 @@ class S3Storage:
             self._client.complete_multipart_upload(**request)
 
     def abort_parts(self, key: str, multipart_id: str) -> None:
-        _check_key(key)
+        check_key(key)
         with suppress(PartsGone), translated(f"abort parts of {key}"):
             self._client.abort_multipart_upload(
                 Bucket=self._place.bucket, Key=key, UploadId=multipart_id
@@ -254,7 +254,7 @@ class S3Storage:
             request["ContinuationToken"] = page["NextContinuationToken"]
 
     def delete(self, keys: Iterable[str]) -> None:
-        for batch in batched(map(_checked, keys), KEYS_PER_DELETE, strict=False):
+        for batch in batched(map(checked, keys), KEYS_PER_DELETE, strict=False):
             what = f"DELETE {len(batch)} objects"
             with translated(what):
                 answer = self._client.delete_objects(
@@ -275,7 +275,7 @@ class S3Storage:
         query: dict[str, str],
         expires_in: timedelta,
     ) -> PresignedRequest:
-        _check_key(key)
+        check_key(key)
         origin, path = self._address(key)
         now = self._clock().replace(microsecond=0)
         url = presign(
@@ -296,15 +296,3 @@ class S3Storage:
     @cached_property
     def _client(self) -> "S3Client":
         return build_client(self._place, self._credentials)
-
-
-def _checked(key: str) -> str:
-    _check_key(key)
-    return key
-
-
-def _check_key(key: str) -> None:
-    """Refuse keys that HTTP clients and proxies on the way would change, breaking the signature."""
-    well_formed = 0 < len(key.encode()) <= MAX_KEY_BYTES and key.isprintable()
-    if not well_formed or {"", ".", ".."} & set(key.split("/")):
-        raise ValueError(f"not a storage key: {key!r}")
