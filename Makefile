@@ -23,7 +23,7 @@ LOCALLY := env -u AWS_PROFILE -u AWS_DEFAULT_PROFILE AWS_CONFIG_FILE=/dev/null \
 	AWS_SHARED_CREDENTIALS_FILE=/dev/null AWS_DEFAULT_REGION=af-south-1 \
 	AWS_EC2_METADATA_DISABLED=true NO_PROXY=127.0.0.1,localhost no_proxy=127.0.0.1,localhost
 
-.PHONY: help demo up test races stress lint types workflows audit check format lock build bench deploy rollback smoke load openapi restored keys clean
+.PHONY: help demo up test races fuzz stress lint types workflows audit check format lock build bench deploy rollback smoke load openapi restored keys clean
 
 help: ## Say what there is
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -54,6 +54,10 @@ races: .venv/synced ## Run the tests of races 50 times in a row (TIMES=)
 		tests/integration/stock/test_loss_races.py \
 		tests/integration/stock/test_alert_faults.py \
 		tests/integration/test_schedules.py || exit 1; done
+
+fuzz: .venv/synced .venvs/ministack/synced ## Let chance try every parser and route for long (FUZZ=100 a route)
+	FUZZ_TRIES=10000 $(LOCALLY) $(PYTHON) -m pytest -q --no-cov tests/fuzz
+	FUZZ=$(or $(FUZZ),100) $(LOCALLY) $(PYTHON) -m pytest -q --no-cov tests/e2e/test_described.py
 
 stress: .venv/synced .venvs/ministack/synced ## Run the random tests for long (STRESS=, 1 is an hour or so)
 	STRESS=$(or $(STRESS),1) $(LOCALLY) $(PYTHON) -m pytest -q --no-cov \
