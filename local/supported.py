@@ -38,6 +38,7 @@ WITHOUT_EFFECT = {
     "AWS::CloudWatch::Alarm": "AlarmActions AlarmDescription ComparisonOperator DatapointsToAlarm "
     "Dimensions EvaluationPeriods ExtendedStatistic MetricName Metrics Namespace Period Statistic "
     "Threshold TreatMissingData",
+    "AWS::CloudWatch::Dashboard": "DashboardBody DashboardName",
     "AWS::IAM::ManagedPolicy": "Description PolicyDocument",
     "AWS::IAM::Policy": "PolicyDocument PolicyName Roles",
     "AWS::IAM::Role": "AssumeRolePolicyDocument ManagedPolicyArns Policies Tags",
@@ -64,6 +65,7 @@ WITHOUT_EFFECT = {
 # Of these nothing is left to do, and nothing refers to them.
 LEFT_OUT = {
     "AWS::CloudWatch::Alarm",
+    "AWS::CloudWatch::Dashboard",
     "AWS::IAM::Policy",
     "AWS::KMS::Key",
     "AWS::Lambda::Permission",

@@ -3,7 +3,7 @@
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import Column, Connection, Table, any_, delete, func, select, text
+from sqlalchemy import Column, Connection, Delete, any_, delete, func, select, text
 
 from fieldgate.db.tables.change_log import outbox
 from fieldgate.db.tables.realtime import realtime_broadcasts, realtime_connections
@@ -78,13 +78,13 @@ def trim(connection: Connection, batch: int) -> int:
 
 def forget_broadcasts(connection: Connection, batch: int) -> int:
     """Delete broadcasts that were made long ago, of the `batch` oldest; the log tells who did."""
-    made = realtime_broadcasts.c
-    return _forget_oldest(connection, realtime_broadcasts, made.created_at, batch)
+    old = delete(realtime_broadcasts)
+    return _forget_oldest(connection, old, realtime_broadcasts.c.created_at, batch)
 
 
 def forget_announced(connection: Connection, batch: int) -> int:
     """Delete rows of the outbox that were dispatched long ago, of the `batch` oldest there are."""
-    return _forget_oldest(connection, outbox, outbox.c.dispatched_at, batch)
+    return _forget_oldest(connection, delete(outbox), outbox.c.dispatched_at, batch)
 
 
 def connected(connection: Connection) -> int:
@@ -92,12 +92,13 @@ def connected(connection: Connection) -> int:
     return connection.scalar(select(func.count()).select_from(realtime_connections)) or 0
 
 
-def _forget_oldest(connection: Connection, table: Table, since: Column[Any], batch: int) -> int:
+def _forget_oldest(connection: Connection, forget: Delete, since: Column[Any], batch: int) -> int:
     """Delete, of the `batch` first rows by id, those of longer ago than `ANNOUNCED_TIME`."""
+    table = since.table
     oldest = select(table.c.id, since.label("since")).order_by(table.c.id).limit(batch).cte()
     old = select(oldest.c.id).where(oldest.c.since < func.now() - ANNOUNCED_TIME)
     chosen = func.array(old.scalar_subquery())
-    return _rows(connection.execute(delete(table).where(table.c.id == any_(chosen))))
+    return _rows(connection.execute(forget.where(table.c.id == any_(chosen))))
 
 
 def _next(connection: Connection, condition: str, after: str, batch: int) -> list[str]:
