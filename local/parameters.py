@@ -52,18 +52,11 @@ def create_parameters(
     """
     signing_key, public_key = new_signing_key()
     vault = cloud.client("secretsmanager")
-    database_secret = vault.create_secret(Name="fieldgate/database", SecretString=database_url)
-    signing_secret = vault.create_secret(Name="fieldgate/signing-key", SecretString=signing_key)
-    pepper_secret = vault.create_secret(
-        Name="fieldgate/pepper", SecretString=secrets.token_urlsafe(32)
-    )
-    sms_key_secret = vault.create_secret(Name="fieldgate/sms-key", SecretString=sms.api_key)
-    report_secret = vault.create_secret(
-        Name="fieldgate/delivery-report-secret", SecretString=sms.report_secret
-    )
-    firebase_secret = vault.create_secret(
-        Name="fieldgate/firebase", SecretString=firebase.service_account
-    )
+
+    def keep(name: str, secret: str) -> str:
+        arn: str = vault.create_secret(Name=f"fieldgate/{name}", SecretString=secret)["ARN"]
+        return arn
+
     jwks_parameter = "/fieldgate/local/jwks"
     cloud.client("ssm").put_parameter(
         Name=jwks_parameter, Value=f'{{"keys": [{public_key}]}}', Type="String"
@@ -71,18 +64,18 @@ def create_parameters(
     return (
         sam.read_parameters("local")
         | {
-            "DatabaseSecretArn": database_secret["ARN"],
-            "SigningKeySecretArn": signing_secret["ARN"],
-            "PepperSecretArn": pepper_secret["ARN"],
+            "DatabaseSecretArn": keep("database", database_url),
+            "SigningKeySecretArn": keep("signing-key", signing_key),
+            "PepperSecretArn": keep("pepper", secrets.token_urlsafe(32)),
             "PublicKeysParameter": jwks_parameter,
             "CacheUrl": cache_url,
             "TokenIssuer": settings.url,
             "StorageEndpoint": settings.storage_url,
             "AfricasTalkingUrl": sms.url,
-            "AfricasTalkingKeySecretArn": sms_key_secret["ARN"],
-            "DeliveryReportSecretArn": report_secret["ARN"],
+            "AfricasTalkingKeySecretArn": keep("sms-key", sms.api_key),
+            "DeliveryReportSecretArn": keep("delivery-report-secret", sms.report_secret),
             "FirebaseProjectId": firebase.project_id,
-            "FirebaseCredentialsSecretArn": firebase_secret["ARN"],
+            "FirebaseCredentialsSecretArn": keep("firebase", firebase.service_account),
             "FirebaseUrl": firebase.url,
             "CommitSha": current_commit(),
             "BuildDate": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),

@@ -2,6 +2,11 @@
 
 Signature, expiry, signed headers, length, checksums, conditions and sizes of parts are checked, and
 the body is held back until all of it is, so that nothing refused is ever stored.
+
+Faults: `down` cuts connections unanswered, `slow` delays, `error` is 503, `hang` answers when the
+fault is over, to whoever still waits; `cut` cuts the connection in the middle of a body that is
+put, `lost` once the request is done and before it is answered; to `expired` every presigned URL has
+expired.
 """
 
 import asyncio
@@ -51,24 +56,12 @@ def create_gate(
     Args:
         upstream: where requests go that are in order.
         secret_of: the secret of an access key, None for an unknown one; a mapping's `get` will do.
-        faults: target `s3`: `down` cuts connections unanswered, `slow` delays, `error` is 503,
-            `hang` answers when the fault is over, to whoever still waits; `cut` cuts the connection
-            in the middle of a body that is put, `lost` once the request is done and before it is
-            answered; to `expired` every presigned URL has expired.
+        faults: of target `s3`, as above.
         clock: the time, in UTC.
         region: that of the buckets; requests signed for another are refused. None takes any.
         slow_seconds: how slow `slow` is.
 
     """
-
-    async def exists(received: Received) -> bool:
-        url = f"{upstream}{received.path}"
-        headers = head_by_signer(received, url, secret_of)
-        with _reaching_upstream():
-            async with gate[_UPSTREAM].head(URL(url, encoded=True), headers=headers) as answer:
-                return answer.status == HTTPStatus.OK
-
-    writes = Writes(exists)
 
     async def handle(request: web.Request) -> web.StreamResponse:
         try:
@@ -76,10 +69,7 @@ def create_gate(
             received = _received(request)
             # A browser's preflight carries no signature, on AWS either.
             if received.method != "OPTIONS":
-                now = clock()
-                if fault == "expired" and "X-Amz-Signature=" in received.query:
-                    now += timedelta(seconds=MAX_EXPIRES_SECONDS)
-                verify(received, secret_of, now, region)
+                verify(received, secret_of, _time_for(received, clock(), fault), region)
             _check_length(received)
             if fault == "cut" and received.method == "PUT":
                 await _cut(request)
@@ -90,16 +80,14 @@ def create_gate(
                 async with await _forward(request, upstream, body) as answer:
                     if answer.ok:
                         writes.passed(received, body)
-                    if fault == "lost":
-                        await answer.read()
-                        raise _hung_up(request, "lost on purpose")
-                    return await _pass_back(request, answer)
+                    return await _pass_back(request, answer, fault)
         except Refused as refusal:
             return _answer(refusal, request.rel_url.raw_path)
         except ConnectionResetError:
             return _answer(_hung_up(request, "nobody waits for the answer"), "")
 
     gate = web.Application(client_max_size=MAX_SPOOL_BYTES)
+    writes = _writes(gate, upstream, secret_of)
     gate.cleanup_ctx.append(_upstream_session)
     gate.router.add_route("*", r"/{path:[\s\S]*}", handle)
     return gate
@@ -110,6 +98,24 @@ async def _upstream_session(gate: web.Application) -> AsyncIterator[None]:
     async with aiohttp.ClientSession(auto_decompress=False, timeout=timeout) as session:
         gate[_UPSTREAM] = session
         yield
+
+
+def _writes(gate: web.Application, upstream: str, secret_of: Callable[[str], str | None]) -> Writes:
+    async def exists(received: Received) -> bool:
+        url = f"{upstream}{received.path}"
+        headers = head_by_signer(received, url, secret_of)
+        with _reaching_upstream():
+            async with gate[_UPSTREAM].head(URL(url, encoded=True), headers=headers) as answer:
+                return answer.status == HTTPStatus.OK
+
+    return Writes(exists)
+
+
+def _time_for(received: Received, now: datetime, fault: FaultMode | None) -> datetime:
+    """Return the time that a signature is judged by."""
+    is_presigned = "X-Amz-Signature=" in received.query
+    late = timedelta(seconds=MAX_EXPIRES_SECONDS)
+    return now + late if fault == "expired" and is_presigned else now
 
 
 async def _suffer(request: web.Request, faults: Faults, slow_seconds: float) -> FaultMode | None:
@@ -250,7 +256,12 @@ def _reaching_upstream() -> Iterator[None]:
         raise Refused(503, "ServiceUnavailable", reason) from None
 
 
-async def _pass_back(request: web.Request, answer: aiohttp.ClientResponse) -> web.StreamResponse:
+async def _pass_back(
+    request: web.Request, answer: aiohttp.ClientResponse, fault: FaultMode | None
+) -> web.StreamResponse:
+    if fault == "lost":
+        await answer.read()
+        raise _hung_up(request, "lost on purpose")
     response = web.StreamResponse(status=answer.status, reason=answer.reason)
     for name, value in answer.headers.items():
         if name.lower() not in _HOP_BY_HOP:

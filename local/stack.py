@@ -75,18 +75,9 @@ async def running(settings: StackSettings) -> AsyncIterator[None]:
             database_url = await _proxy(stack, faults, "database", postgres.url)
             cache_url = await _proxy(stack, faults, "cache", valkey.url)
         with _step("stand-in for Africa's Talking"):
-            sms_key, report_secret = secrets.token_urlsafe(24), secrets.token_urlsafe(24)
-            report_url = f"{settings.url}/api/v1/otp/delivery-reports/{report_secret}"
-            africas_talking = AfricasTalking(sms_key, report_url, faults)
-            sms_port = free_port(settings)
-            await _serve(stack, africas_talking.application(), sms_port)
-            sms = SmsAccess(f"http://{HOST}:{sms_port}", sms_key, report_secret)
+            africas_talking, sms = await _stand_in_for_africas_talking(stack, settings, faults)
         with _step("stand-in for Firebase Cloud Messaging"):
-            fcm = Fcm(faults)
-            fcm_port = free_port(settings)
-            await _serve(stack, fcm.application(), fcm_port)
-            fcm_url = f"http://{HOST}:{fcm_port}"
-            firebase = FirebaseAccess(fcm_url, PROJECT_ID, fcm.service_account(fcm_url))
+            fcm, firebase = await _stand_in_for_firebase(stack, settings, faults)
         with _step("deployment of template.yaml, migrations"):
             parameters = await asyncio.to_thread(
                 create_parameters, settings, cloud, database_url, cache_url, sms, firebase
@@ -103,6 +94,25 @@ async def running(settings: StackSettings) -> AsyncIterator[None]:
         watcher = asyncio.create_task(_follow_sources(cloud, deployment))
         stack.push_async_callback(_cancelled, watcher)
         yield
+
+
+async def _stand_in_for_africas_talking(
+    stack: AsyncExitStack, settings: StackSettings, faults: Faults
+) -> tuple[AfricasTalking, SmsAccess]:
+    key, report_secret = secrets.token_urlsafe(24), secrets.token_urlsafe(24)
+    report_url = f"{settings.url}/api/v1/otp/delivery-reports/{report_secret}"
+    stand_in, port = AfricasTalking(key, report_url, faults), free_port(settings)
+    await _serve(stack, stand_in.application(), port)
+    return stand_in, SmsAccess(f"http://{HOST}:{port}", key, report_secret)
+
+
+async def _stand_in_for_firebase(
+    stack: AsyncExitStack, settings: StackSettings, faults: Faults
+) -> tuple[Fcm, FirebaseAccess]:
+    stand_in, port = Fcm(faults), free_port(settings)
+    await _serve(stack, stand_in.application(), port)
+    url = f"http://{HOST}:{port}"
+    return stand_in, FirebaseAccess(url, PROJECT_ID, stand_in.service_account(url))
 
 
 async def serve(settings: StackSettings) -> None:

@@ -28,10 +28,11 @@ from fieldgate.sms.waking import wake_sender
 from identity import code_store, store
 from identity.budgets import BudgetSettings, failures_free_at, rate_limited
 from identity.challenging import Purpose, gone
-from identity.code_store import PhoneChange, SignedIn, Tried, Try
+from identity.code_store import PhoneChange, SignedIn
 from identity.passwords import hash_password
 from identity.sessions import NewSession
 from identity.store import User
+from identity.tries import Tried, Try
 
 SIGN_IN_PURPOSES: tuple[Purpose, ...] = ("register", "login", "second_factor")
 

@@ -116,11 +116,14 @@ DEFINING_CALLS = {
         "now",
         "Numeric",
         "Outcome",
-        "Outcome",
         "range",
         "Setting",
         "Tries",
         "true",
+        "WithJsonSchema",
+        # Ours, which only make what is read later.
+        "_iso",
+        "_text",
     ),
 }
 

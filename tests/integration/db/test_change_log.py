@@ -311,8 +311,7 @@ def test_a_change_takes_as_many_bytes_as_the_docs_say(database: Database, user_i
     hidden = update(media).values(deleted_at=func.now())
     before = count(database)
     database.transact(lambda c: c.execute(photos, {"owner_id": user_id}))
-    for statement in (taken_up, finished, hidden):
-        database.transact(lambda c, statement=statement: c.execute(statement))
+    database.transact(lambda c: [c.execute(each) for each in (taken_up, finished, hidden)])
     size = text("SELECT pg_total_relation_size('change_log'), pg_total_relation_size('outbox')")
     log, waiting = database.read(lambda c: c.execute(size).one())
     changes = count(database)

@@ -11,9 +11,9 @@ from fieldgate.db.engine import Database
 from fieldgate.db.url import parse_url
 from fieldgate.tokens import verify as verify_token
 from identity import code_store, verifying
-from identity.code_store import Tried, Try
 from identity.sessions import NewSession, RefreshToken
 from identity.store import User
+from identity.tries import Tried, Try
 from tests.support.database import count_statements
 from tests.support.one_time_codes import (
     PHONE,

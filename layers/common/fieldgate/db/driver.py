@@ -16,16 +16,16 @@ import select
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from datetime import date, datetime
 from functools import lru_cache
 from typing import Any, override
 
 from pg8000 import dbapi
-from pg8000.converters import date_in, make_params, timestamp_in, timestamptz_in
+from pg8000.converters import make_params
 from pg8000.core import DESCRIBE, NULL_BYTE, PORTAL, SYNC_MSG, Context, _flush, _write
 from sqlalchemy.dialects.postgresql.pg8000 import PGDialect_pg8000
 
 from fieldgate.db import waits
+from fieldgate.db.times import READERS_BY_TYPE
 
 # The least that COMMIT and ROLLBACK are given: work that just made its deadline is to be saved.
 GRACE_SECONDS = 0.5
@@ -69,26 +69,6 @@ def sqlstate(error: BaseException | None) -> str:
     """Return the SQLSTATE of one of pg8000's errors, or "" when it is not the server's."""
     fields = error.args[0] if error is not None and error.args else None
     return str(fields.get("C", "")) if isinstance(fields, dict) else ""
-
-
-def _iso(read: Callable[[str], Any], otherwise: Callable[[str], Any]) -> Callable[[str], Any]:
-    """Read as ISO 8601; infinity, years before Christ and after 9999 as pg8000 does."""
-
-    def convert(text: str) -> Any:
-        try:
-            return read(text)
-        except ValueError:
-            return otherwise(text)
-
-    return convert
-
-
-# pg8000 reads these by strptime, which takes half the time of a page of rows.
-_READERS_BY_TYPE = {
-    1082: _iso(date.fromisoformat, date_in),
-    1114: _iso(datetime.fromisoformat, timestamp_in),
-    1184: _iso(datetime.fromisoformat, timestamptz_in),
-}
 
 
 @lru_cache(maxsize=500)
@@ -136,7 +116,7 @@ class Connection(dbapi.Connection):  # type: ignore[misc]
         self._begin_pending = False
         self._last_used = time.time()
         super().__init__(*args, **kwargs)
-        self.pg_types.update(_READERS_BY_TYPE)
+        self.pg_types.update(READERS_BY_TYPE)
 
     @override
     def cursor(self) -> Cursor:

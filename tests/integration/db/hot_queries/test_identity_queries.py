@@ -20,9 +20,9 @@ from identity import challenge_store, code_store, session_store, store
 from identity.budgets import BudgetSettings, counters_of
 from identity.challenge_store import NewChallenge, Registration
 from identity.cleaning import OLD_ROWS
-from identity.code_store import Try
 from identity.sessions import NewSession, RefreshToken, SessionSettings
 from identity.store import User
+from identity.tries import Try
 from sms import store as sms_store
 from tests.support.hot_queries import Hot, faults, page_of
 from tests.support.million import ROWS, SESSIONS, person, phone, session
