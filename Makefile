@@ -105,6 +105,8 @@ lock: $(UV) ## Pin the versions that pyproject.toml asks for, in uv.lock
 
 build: .venvs/sam/synced ## Build functions and layers for AWS (arm64), without Docker
 	.venvs/sam/bin/sam build
+	@# The functions as well as the layers: Lambda can't keep what it compiles (layers/build.mk).
+	.venvs/sam/bin/python -m compileall -qqf -x /python/ --invalidation-mode unchecked-hash .aws-sam/build
 
 deploy: $(if $(BUILT),,build) .venv/synced .venvs/sam/synced ## Deploy to AWS: ENV=staging PARAMETERS="..." (BUILT=1: what is built already)
 	@$(PYTHON) -m local.deploy_to_aws $(ENV)

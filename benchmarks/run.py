@@ -19,7 +19,6 @@ BENCHMARKS = (
     "cold_start",
     "warm_request",
     "memory_sizes",
-    "on_message_start",
     "images",
     "photo_memory",
     "uploads",
