@@ -83,17 +83,19 @@ def deliver(database: Database, pusher: Pusher | None, breaker: CircuitBreaker, 
         may_be_due = waiting.is_due
         for notification_id in waiting.unexpanded:
             may_be_due |= _expand(run, notification_id)
-        # Who is let through has to report back, so nobody asks who has nothing to send.
+        # Who is let through has to report back, so nobody asks who has nothing to send; who had
+        # nothing to report of a batch, as nobody in it was to be pushed to, need not ask again.
+        is_let_through = pusher is None
         while (
             may_be_due
             and deadline.is_left(TAKE_SECONDS)
-            and (pusher is None or breaker.lets_through())
+            and (is_let_through or breaker.lets_through())
         ):
             taken = database.transact(lambda connection: delivery_store.take(connection, BATCH))
             if len(taken) == BATCH:
                 wake(0)  # There may be more than one can do.
             if taken:
-                _push(run, taken)
+                is_let_through = not _push(run, taken) or pusher is None
             if len(taken) < BATCH:
                 break
     finally:
@@ -134,7 +136,8 @@ def _expand(run: Run, notification_id: UUID) -> bool:
     return written > 0
 
 
-def _push(run: Run, taken: Sequence[Taken]) -> None:
+def _push(run: Run, taken: Sequence[Taken]) -> bool:
+    """Push to those that are ours, and note what came of it; say whether the circuit was told."""
     judgements: list[Judgement] = []
     left: list[Taken] = []
     for recipient in taken:
@@ -168,7 +171,7 @@ def _push(run: Run, taken: Sequence[Taken]) -> None:
             actor=ACTOR,
             request_id=request_id.current(),
         )
-    _note(run, judgements, outcomes)
+    return _note(run, judgements, outcomes)
 
 
 def _message(recipient: Taken, device: Device) -> PushMessage | None:
@@ -225,18 +228,22 @@ def _read_mismatches(outcomes: list[Outcome], sender: str) -> list[Outcome]:
     ]
 
 
-def _note(run: Run, judgements: Sequence[Judgement], outcomes: Sequence[Outcome]) -> None:
-    """Tell the circuit, whoever has to act, and the worker that is to try again."""
+def _note(run: Run, judgements: Sequence[Judgement], outcomes: Sequence[Outcome]) -> bool:
+    """Tell the circuit, whoever has to act, and the worker that is to try again.
+
+    Say whether there was anything to tell the circuit.
+    """
     for judgement in judgements:
         run.done.recipients[judgement.state] += 1
-    if any(map(shows_that_it_works, outcomes)):
+    works, failed = any(map(shows_that_it_works, outcomes)), 0
+    if works:
         run.breaker.succeeded()
     else:
         # By people: what is wrong with one person's phones is no reason to leave all alone.
-        tried = sum(bool(judgement.pause) and judgement.counts for judgement in judgements)
-        for _ in range(min(MOST_FAILURES, tried)):
+        failed = sum(bool(judgement.pause) and judgement.counts for judgement in judgements)
+        for _ in range(min(MOST_FAILURES, failed)):
             run.breaker.failed()
-        if tried:
+        if failed:
             run.wake(OPEN_SECONDS + 1)  # When the circuit, should it be open now, may be tried.
     wrong = {outcome.reason for outcome in outcomes if outcome.verdict == "misconfigured"}
     if wrong:
@@ -245,3 +252,4 @@ def _note(run: Run, judgements: Sequence[Judgement], outcomes: Sequence[Outcome]
     pauses = [judgement.pause for judgement in judgements if judgement.pause]
     if pauses and min(pauses) <= LONGEST_PAUSE_SECONDS:
         run.wake(math.ceil(min(pauses)))
+    return works or failed > 0

@@ -320,6 +320,24 @@ def test_a_provider_that_answers_nothing_is_left_alone(board: Board) -> None:
     assert board.states(notification_id) == {"queued": 5}
 
 
+def test_a_batch_without_anybody_to_push_to_costs_no_chance_to_try_the_provider(
+    board: Board, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While the circuit is open one call in a while is let through: by one that calls."""
+    monkeypatch.setattr("push.delivering.BATCH", 1)
+    board.add_person("agent", devices=0)
+    first = board.tell()
+    board.add_person("agent")
+    mine = notification_recipients.c
+    board.change(notification_recipients, mine.notification_id == first, due_at=func.now())
+    second = board.tell()
+    asked = iter([True, False])
+    monkeypatch.setattr(board.breaker, "lets_through", lambda: next(asked))
+    board.deliver()
+    assert board.states(first) == {"suppressed": 1}
+    assert board.states(second)["sent"] == 1
+
+
 def test_one_answer_shows_that_the_provider_is_there(board: Board) -> None:
     board.pusher.say = saying(bad=PASSING)
     for _ in range(5):
