@@ -53,7 +53,7 @@ documents, damaged                uploads.documents                     ours    
 names, types and sizes of files   uploads.file_rules                    ours, whitelist       test_whatever_comes_it_is_a_file_by_the_whitelist_or_refused_as_documented
 digests of files                  uploads.request_types                 round trip            test_a_digest_comes_back_from_both_ways_to_write_it
 keys of S3's events               uploads.processing                    ours                  test_whatever_json_comes_there_are_keys_or_it_is_poison
-frames of WebSockets, any         realtime.answering                    an answer             test_whatever_comes_is_answered_with_
+frames of WebSockets, any         realtime.answering                    an answer             test_whatever_comes_is_answered_with_200_and_in_a_dialect
 frames, plain JSON                realtime.plain                        ours, round trip      test_a_plain_request_comes_back_as_it_was_written
 frames, SignalR                   realtime.signalr                      ours, round trip      test_signalr_records_come_back_as_they_were_written
 frames, either                    realtime.frames                       ours                  test_no_frame_raises_anything_else
