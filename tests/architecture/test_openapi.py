@@ -1,11 +1,13 @@
 """docs/openapi.json is what the functions say of themselves, whole, and its examples fit it."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, get_args
 
 import pytest
+from pydantic import BaseModel
 from schemathesis.specs.openapi.definitions import OPENAPI_31_VALIDATOR
 
+from fieldgate.http import RequestModel
 from fieldgate.http.described import STATUS_OF
 from local import openapi
 from local.openapi import ROUTES
@@ -79,3 +81,26 @@ def test_every_code_of_the_api_is_some_routes() -> None:
     ]
     told = " ".join(answer["description"] for answer in answers)
     assert {code for code in STATUS_OF if f"`{code}`" in told} == set(STATUS_OF)
+
+
+def models_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    """Yield the models that a value of this type is made of."""
+    for part in get_args(annotation):
+        yield from models_in(part)
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+        for field in annotation.model_fields.values():
+            yield from models_in(field.annotation)
+
+
+def test_requests_are_taken_by_their_published_names_alone() -> None:
+    """What is snake_case in our source is a misspelt name in a request, and refused as one."""
+    taken = 0
+    for route in ROUTES:
+        dependant = route.endpoint.dependant
+        for field in [*dependant.body_params, *dependant.query_params]:
+            for model in models_in(field.field_info.annotation):
+                taken += 1
+                assert issubclass(model, RequestModel), f"{route.key}: {model.__name__}"
+                assert model.model_config["validate_by_name"] is False
+    assert taken > 30
