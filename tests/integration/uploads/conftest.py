@@ -7,6 +7,7 @@ from fieldgate.storage.s3 import S3Storage
 from tests.support.assembly import Yard
 from tests.support.gateway import signed_in
 from tests.support.media import Darkroom, add_user
+from tests.support.processing import Interrupted
 from tests.support.s3 import MEDIA, ORIGINALS, STAGING, LocalS3
 from tests.support.sender import OWN, Sender
 from tests.support.sqs import LocalSqs
@@ -71,3 +72,8 @@ def deployed(
     for name, value in s3.environment().items():
         environment.setenv(name, value)
     return live_database
+
+
+@pytest.fixture
+def interrupted(s3: LocalS3) -> Interrupted:
+    return Interrupted(s3.place(MEDIA), s3.credentials)
