@@ -80,7 +80,7 @@ class PublicChecks:
         parts = urlsplit(self.settings.base_url)
         async with asyncio.timeout(CONNECT_SECONDS):
             _, writer = await asyncio.open_connection(
-                parts.hostname, parts.port or 443, ssl=ssl.create_default_context()
+                parts.hostname, parts.port or 443, ssl=self.talk.tls
             )
         try:
             found = writer.get_extra_info("peercert")

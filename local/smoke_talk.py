@@ -28,6 +28,7 @@ class Talk:
     settings: Settings
     http: httpx.AsyncClient
     sockets: aiohttp.ClientSession
+    tls: ssl.SSLContext
     token: str = field(default="", repr=False)
 
     async def ask(
@@ -87,18 +88,23 @@ class Talk:
 async def talking_to(settings: Settings) -> AsyncIterator[Talk]:
     """Make the clients; to this machine they go past any proxy."""
     trust_env = not settings.is_local
+    # One for all of them: certifi's authorities, or those that SSL_CERT_FILE names.
+    tls = httpx.create_ssl_context()
     timeout = httpx.Timeout(REQUEST_SECONDS, connect=CONNECT_SECONDS)
     socket_timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS)
     async with (
         httpx.AsyncClient(
             base_url=settings.base_url,
+            verify=tls,
             timeout=timeout,
             trust_env=trust_env,
             headers={"user-agent": "fieldgate-smoke"},
         ) as http,
-        aiohttp.ClientSession(timeout=socket_timeout, trust_env=trust_env) as sockets,
+        aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(ssl=tls), timeout=socket_timeout, trust_env=trust_env
+        ) as sockets,
     ):
-        yield Talk(settings, http, sockets)
+        yield Talk(settings, http, sockets, tls)
 
 
 def body_of(answer: httpx.Response) -> dict[str, Any]:

@@ -1,14 +1,23 @@
 """`make smoke`: it finds a good environment good, and says what is wrong with another."""
 
 import os
+import ssl
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import httpx
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 
 from local.accounts import PASSWORD, PHONES
 from local.template import ROOT
@@ -51,14 +60,44 @@ class Portal(BaseHTTPRequestHandler):
         pass
 
 
-@pytest.fixture
-def portal() -> Iterator[str]:
+@contextmanager
+def running_portal(tls: ssl.SSLContext | None = None) -> Iterator[int]:
+    """Serve a portal; yields its port."""
     with ThreadingHTTPServer(("127.0.0.1", 0), Portal) as server:
+        if tls:
+            server.socket = tls.wrap_socket(server.socket, server_side=True)
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
-        yield f"http://127.0.0.1:{server.server_port}"
+        yield server.server_port
         server.shutdown()
         thread.join()
+
+
+@pytest.fixture
+def portal() -> Iterator[str]:
+    with running_portal() as port:
+        yield f"http://127.0.0.1:{port}"
+
+
+def certified(folder: Path, days: int) -> tuple[ssl.SSLContext, Path]:
+    """Make a certificate for localhost that nobody has signed but itself."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=days, hours=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, SHA256())
+    )
+    file = folder / "certificate.pem"
+    secret = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    file.write_bytes(certificate.public_bytes(Encoding.PEM) + secret)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(file)
+    return context, file
 
 
 @pytest.fixture
@@ -106,6 +145,28 @@ def test_another_server_fails_with_its_own_words(portal: str) -> None:
     assert "phones look for portals by it: 200 <html>Welcome to our network</html>" in told
     assert "12 of 14 checks failed" in told
     assert "not told credentials" in told
+
+
+def test_a_certificate_that_nobody_trusts_is_a_failure(tmp_path: Path) -> None:
+    context, _ = certified(tmp_path, days=90)
+    with running_portal(context) as port:
+        code, told = smoke(f"https://localhost:{port}", SETTLE_SECONDS="0")
+    assert code == 1
+    assert "the certificate is not to be trusted" in told
+
+
+@pytest.mark.parametrize(
+    ("days", "words"),
+    [
+        (90, "ok       certificate                   TLSv1.3, 90 days left"),
+        (3, "it ends in 3 days"),
+    ],
+)
+def test_a_certificate_that_ends_soon_is_a_failure(tmp_path: Path, days: int, words: str) -> None:
+    context, file = certified(tmp_path, days)
+    with running_portal(context) as port:
+        _, told = smoke(f"https://localhost:{port}", SETTLE_SECONDS="0", SSL_CERT_FILE=str(file))
+    assert words in told
 
 
 def test_nobody_there_is_said_at_once() -> None:
