@@ -419,6 +419,24 @@ def test_with_its_routes_written_out_the_template_is_not_too_large_for_the_local
     assert not {name for name in left_out if re.search(rf"\b{name}\b", left)}
 
 
+def test_nothing_is_traced_twice(source: Template) -> None:
+    """Where OpenTelemetry's layer traces, `traced` is told to leave the X-Ray SDK alone."""
+    everywhere = source["Globals"]["Function"]
+    variables = everywhere["Environment"]["Variables"]
+    assert variables["TRACING_MODE"] == {
+        "Fn::If": ["HasAdotLayer", "PassThrough", {"Ref": "TracingMode"}]
+    }
+    nothing = {"Ref": "AWS::NoValue"}
+    assert variables["AWS_LAMBDA_EXEC_WRAPPER"] == {
+        "Fn::If": ["HasAdotLayer", "/opt/otel-instrument", nothing]
+    }
+    layer = {"Fn::If": ["HasAdotLayer", {"Ref": "AdotLayerArn"}, nothing]}
+    assert layer in everywhere["Layers"]
+    for name, function in sam.resources(source, sam.FUNCTION):
+        own = function.get("Environment", {}).get("Variables", {})
+        assert not {"TRACING_MODE", "AWS_LAMBDA_EXEC_WRAPPER"} & own.keys(), name
+
+
 def test_a_role_has_no_more_managed_policies_than_aws_allows(deployed: Template) -> None:
     for name, role in of_type(deployed["Resources"], "AWS::IAM::Role").items():
         assert len(role.get("ManagedPolicyArns", [])) <= 10, name

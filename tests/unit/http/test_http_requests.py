@@ -393,7 +393,9 @@ def test_the_frameworks_own_pages_are_not_served(path: str) -> None:
 
 
 @pytest.mark.parametrize("path", ["/broken", "/broken-dependency", "/broken-answer"])
-def test_of_a_bug_nothing_is_shown_and_everything_is_logged(path: str, log: Log) -> None:
+def test_of_a_bug_nothing_is_shown_and_everything_is_logged(
+    path: str, log: Log, capsys: pytest.CaptureFixture[str]
+) -> None:
     answer = call(handler, "GET", path)
 
     assert answer.status == 500
@@ -406,6 +408,8 @@ def test_of_a_bug_nothing_is_shown_and_everything_is_logged(path: str, log: Log)
     (line,) = log.said("unexpected error")
     assert line["level"] == "ERROR"
     assert "+254711000001" not in log.text
+    # What takes a deployment back: to Lambda the invocation was a success.
+    assert '"UnexpectedError":[1.0]' in capsys.readouterr().out
 
 
 def test_a_bug_while_tidying_up_shows_nothing_either(
