@@ -23,7 +23,7 @@ LOCALLY := env -u AWS_PROFILE -u AWS_DEFAULT_PROFILE AWS_CONFIG_FILE=/dev/null \
 	AWS_SHARED_CREDENTIALS_FILE=/dev/null AWS_DEFAULT_REGION=af-south-1 \
 	AWS_EC2_METADATA_DISABLED=true NO_PROXY=127.0.0.1,localhost no_proxy=127.0.0.1,localhost
 
-.PHONY: help demo up test races fuzz stress lint types workflows audit check format lock build bench deploy rollback smoke load openapi restored keys clean
+.PHONY: help demo up test races fuzz stress lint types workflows audit check format lock build bench deploy named rollback smoke load openapi restored keys clean
 
 help: ## Say what there is
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -108,10 +108,13 @@ build: .venvs/sam/synced ## Build functions and layers for AWS (arm64), without 
 	@# The functions as well as the layers: Lambda can't keep what it compiles (layers/build.mk).
 	.venvs/sam/bin/python -m compileall -qqf -x /python/ --invalidation-mode unchecked-hash .aws-sam/build
 
-deploy: $(if $(BUILT),,build) .venv/synced .venvs/sam/synced ## Deploy to AWS: ENV=staging PARAMETERS="..." (BUILT=1: what is built already)
+deploy: named $(if $(BUILT),,build) .venv/synced .venvs/sam/synced ## Deploy to AWS: ENV=staging PARAMETERS="..." (BUILT=1: what is built already)
 	@$(PYTHON) -m local.deploy_to_aws $(ENV)
 
-rollback: .venv/synced .venvs/sam/synced ## Deploy again what ran before the last deployment from here: ENV=
+named:
+	@test -n "$(ENV)" || { echo "Which environment? ENV=staging, say" >&2; exit 2; }
+
+rollback: named .venv/synced .venvs/sam/synced ## Deploy again what ran before the last deployment from here: ENV=
 	@$(PYTHON) -m local.roll_back $(ENV)
 
 smoke: .venv/synced ## Look from outside whether an environment works: BASE_URL=https://...
