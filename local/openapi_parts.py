@@ -144,7 +144,7 @@ def codes_of(route: Route, said: dict[int, Codes]) -> dict[int, Codes]:
         add("UNAUTHORIZED", "no token, or one that isn't to be trusted")
         add("TOKEN_EXPIRED", "get another")
     if route.permission:
-        add("FORBIDDEN", "without the permission that `security` names")
+        add("FORBIDDEN", "without the permission that it needs")
     if route.is_idempotent:
         add("CONFLICT", "the same request is still being worked on")
         add("IDEMPOTENCY_KEY_REUSED", "the key was another request's")

@@ -32,7 +32,8 @@ def _contents(document: Json, names: list[str]) -> str:
         "Every route. Written by `make openapi` from [openapi.json](../openapi.json), which client"
         " generators read; how answers, errors, limits and repeated requests work is in"
         " [the guide](../api.md). Every route may also answer 500 `INTERNAL_ERROR` and 503"
-        " `UNAVAILABLE`, and takes an `X-Request-Id`."
+        " `UNAVAILABLE`, and takes an `X-Request-Id`. In the examples `API` is the address, "
+        "`http://127.0.0.1:8080` for the local stack, and `TOKEN` an access token."
     )
     lines = ["# API reference", "", told]
     for name in names:
@@ -199,7 +200,9 @@ class _Page:
         if kind == "array":
             most = f", at most {schema['maxItems']}" if "maxItems" in schema else ""
             return f"list of {self.form(schema['items'])}{most}"
-        bounds = [word.format(schema[name]) for name, word in _BOUNDS.items() if name in schema]
+        bounds = [
+            word.format(_plain(schema[name])) for name, word in _BOUNDS.items() if name in schema
+        ]
         if "default" in schema and schema["default"] not in (None, [], {}):
             bounds.append(f"{json.dumps(schema['default'])} unless told")
         return ", ".join([kind, *bounds])
@@ -225,6 +228,10 @@ _BOUNDS = {
     "exclusiveMaximum": "under {}",
     "pattern": "`{}`",
 }
+
+
+def _plain(bound: Any) -> str:
+    return f"{bound:,.0f}" if isinstance(bound, int | float) else str(bound)
 
 
 def _sent(kind: str, example: Any) -> list[str]:
