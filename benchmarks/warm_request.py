@@ -65,8 +65,8 @@ REFUSED = http_event("GET", "/api/v1/auth/me")
 NOTES = (
     """Our own is processor's time, in which nothing waits for a server; the other rows are by the
 clock.""",
-    """Routes that write, or have a parameter, are counted by their tests. The authorizer's own round
-trip, one to Valkey, is not in the table.""",
+    """Routes that write, or have a parameter, are counted by their tests. The authorizer's own
+round trip, one to Valkey, is not in the table.""",
 )
 
 
