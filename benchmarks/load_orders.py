@@ -30,8 +30,8 @@ class Orders:
         people: `{identifier, password, address, byCode}`, one a user; some users share one when
             there are fewer. An address is what the benchmarks' own gateway takes the phone's to be.
         users: How many at once.
-        spawn_rate: So many of them a second begin.
-        seconds: How long they work.
+        at_once: So many of them sign in at the same time.
+        seconds: How long they work once all have signed in.
         pace: So many hours of work an hour; 1 is that of real people.
         photo: A JPEG, in hexadecimal.
 
@@ -41,7 +41,7 @@ class Orders:
     realtime_url: str
     people: list[dict[str, Any]]
     users: int
-    spawn_rate: float
+    at_once: int
     seconds: float
     pace: float
     photo: str

@@ -90,10 +90,10 @@ def section(phases: Sequence[Phase], workers: int) -> Section:
         "Agents sign in by password or by code, register the phone, hold a WebSocket open with a"
         f" ping each {PING_SECONDS} s, and do, an hour: {hourly}, which is some fifty requests. The"
         " hour goes faster, as each table says, and pings by the clock. *functions* are the real"
-        f" handlers in {workers} processes, and {workers} for queues, one event at a time in each, behind a"
-        " gateway and queues of the benchmarks' own; *local stack* is what `make up` runs. Agents,"
-        " gateway, functions, database, cache and storage share this machine, and each request is"
-        " an authorizer's invocation and a function's.",
+        f" handlers in {workers} processes, and {workers} for queues, one event at a time in each,"
+        " behind a gateway and queues of the benchmarks' own; *local stack* is what `make up` runs."
+        " Agents, gateway, functions, database, cache and storage share this machine, and each"
+        " request is an authorizer's invocation and a function's.",
         comparisons,
         [phase.table() for phase in phases],
         [

@@ -104,6 +104,7 @@ async def running(directory: Path, number: int) -> AsyncIterator[LoadService]:
         await asyncio.to_thread(migrate, lambda: parse_url(postgres.url, "the benchmark"))
         database = Database(lambda: parse_url(postgres.url, "the benchmark"))
         stack.callback(database.close)
+        await workers.start()
         queues.start()
         stack.push_async_callback(queues.stop)
         yield LoadService(url, database, workers, queues, counting, texts)

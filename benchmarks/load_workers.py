@@ -69,6 +69,18 @@ class Workers:
         self.calls[module].append(call)
         return result
 
+    async def start(self) -> None:
+        """Start the processes, and wait until they can work."""
+        loop = asyncio.get_running_loop()
+        # So long that each of them takes one.
+        await asyncio.gather(
+            *(
+                loop.run_in_executor(pool, time.sleep, 0.5)
+                for pool in (self._answering, self._woken)
+                for _ in range(self.number)
+            )
+        )
+
     def megabytes(self) -> list[float]:
         """Return what memory each worker has now."""
         return [
