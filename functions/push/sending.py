@@ -58,7 +58,7 @@ class Audience(RequestModel):
 
 
 class Notification(RequestModel):
-    """What somebody wants told. All of it must fit into one push, see `fieldgate.push.payload`."""
+    """What somebody wants told. All of it must fit into one push (docs/push.md)."""
 
     audience: Audience
     title: Annotated[Trimmed, Field(max_length=200)]

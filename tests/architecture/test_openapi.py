@@ -10,11 +10,13 @@ from schemathesis.specs.openapi.definitions import OPENAPI_31_VALIDATOR
 from fieldgate.http import RequestModel
 from fieldgate.http.described import STATUS_OF
 from local import openapi
-from local.openapi import ROUTES
+from local.openapi import described_routes
 from local.openapi_parts import examples
 from local.reference import pages
 from local.routes import Route
 from tests.support.described import document, operation, resolved, validator
+
+ROUTES = described_routes()
 
 
 def bodies(part: dict[str, Any]) -> Iterator[tuple[dict[str, Any], Any]]:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from local.openapi import ROUTES
+from local.openapi import described_routes
 from local.template import ROOT
 from tests.e2e.conftest import Stack, bearer, running_stack
 
@@ -29,7 +29,7 @@ PHASES = {
     "agent": "examples,fuzzing",
     "admin": "examples,coverage,fuzzing",
 }
-PUBLIC = sorted({route.path for route in ROUTES if route.needs_caller != "always"})
+PUBLIC = sorted({route.path for route in described_routes() if route.needs_caller != "always"})
 # It would end the session by which all else is asked.
 LEFT_OUT = "/api/v1/auth/logout"
 CONFIGURATION = """
