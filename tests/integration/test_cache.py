@@ -14,7 +14,7 @@ from valkey import Valkey
 
 from fieldgate import cache, settings
 from local.valkey import ValkeyServer, start_valkey
-from tests.integration.db.test_engine import make_certificate
+from tests.integration.db.test_engine_tls import make_certificate
 from tests.support.clock import Clock
 from tests.support.log import Log
 from tests.support.ports import free_port
