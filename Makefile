@@ -134,7 +134,7 @@ restored: .venv/synced ## Look at a database that was restored: URL=postgresql:/
 keys: .venv/synced ## Make a key pair to sign access tokens with, in .build/
 	$(PYTHON) -m local.signing_keys
 
-bench: .venvs/bench/synced .venvs/ministack/synced .venvs/node/synced build ## Measure what the documentation claims (ONLY="images push")
+bench: .venvs/bench/synced .venvs/ministack/synced .venvs/node/synced ## Measure what the documentation claims (ONLY="images push")
 	exec $(LOCALLY) .venvs/bench/bin/python -m benchmarks.run $(ONLY)
 
 clean: ## Remove everything that was installed, built or run here
