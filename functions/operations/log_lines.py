@@ -56,15 +56,12 @@ def kinds(message: str) -> set[str]:
     said = _fields(message)
     if said is None:
         return {ERRORS, EXCEPTIONS} if _CRASH.search(message) else set()
-    found = {ERRORS} if said.get("level") in {"ERROR", "CRITICAL"} else set()
+    found = {ERRORS} if said.get("level") in ("ERROR", "CRITICAL") else set()
     return found | ({EXCEPTIONS} if said.get("exception") else set())
 
 
 def copied(line: Line, delivery: Delivery) -> str:
-    """Return what is kept of a line: its fields, and where it comes from.
-
-    Ours are masked already. What the runtime says by itself is masked here.
-    """
+    """Return what is kept of a line: its fields, masked, and where it comes from."""
     said = _fields(line.message)
     if said is None:
         said = {"level": "ERROR", "message": mask(line.message)}
@@ -79,12 +76,14 @@ def copied(line: Line, delivery: Delivery) -> str:
 def copied_id(message: str) -> str | None:
     """Return the id of the line that `message` is a copy of."""
     origin = (_fields(message) or {}).get("copied_from")
-    return origin.get("id") if isinstance(origin, dict) else None
+    found = origin.get("id") if isinstance(origin, dict) else None
+    return found if isinstance(found, str) else None
 
 
 def _fields(message: str) -> dict[str, Any] | None:
+    """Return what a line says in JSON, masked: others than our logger may write it."""
     try:
-        said = json.loads(message)
+        said = mask(json.loads(message))
     except (ValueError, RecursionError):
         return None
     return said if isinstance(said, dict) else None

@@ -132,6 +132,21 @@ def test_what_the_runtime_says_of_people_is_masked(kept: KeptLogs) -> None:
     assert kept.messages(EXCEPTIONS) == ["[ERROR] KeyError: '***'\rTraceback"]
 
 
+def test_what_others_write_as_json_is_masked_and_stops_no_other_line(kept: KeptLogs) -> None:
+    lines = [
+        '{"level": ["ERROR"]}',
+        '{"level": {"of": "water"}}',
+        json.dumps({"level": "ERROR", "message": "not sent to +254711000009", "otp": 123456}),
+        json.dumps({"level": "ERROR", "message": "last", "copied_from": {"id": []}}),
+    ]
+    handler(delivered(*((str(n), now(), line) for n, line in enumerate(lines))), None)
+
+    masked, last = kept.lines(ERRORS)
+    assert (masked["message"], masked["otp"]) == ("not sent to ***", "***")
+    assert (last["message"], last["copied_from"]["id"]) == ("last", "3")
+    assert log_lines.copied_id(lines[-1]) is None
+
+
 def test_a_second_try_copies_what_the_first_did_not(kept: KeptLogs) -> None:
     """The first wrote the errors, and failed with the exceptions."""
     event = delivered(("1", a_minute_ago(), TIMED_OUT), ("2", a_minute_ago() + 5, TIMED_OUT))
