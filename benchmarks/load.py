@@ -10,8 +10,9 @@ of their own where the gateway is ours. Exit code 1 when anything failed.
 With `--url` agents work on an environment that is there, such as staging, in real time unless told
 (`--pace`); it needs accounts of agents, without a second factor, in LOAD_ACCOUNTS as
 "identifier:password", with spaces between them, or one in SMOKE_IDENTIFIER and SMOKE_PASSWORD. An
-account is good for five agents, because of its limits. What they send stays there. Exit code 1 when
-anything failed, or the 95th percentile of all requests is above `--p95`, in milliseconds.
+account is good for five agents, because of its limits. What they send stays there, so production is
+refused, and so is what doesn't say which environment it is. Exit code 1 when anything failed, or
+the 95th percentile of all requests is above `--p95`, in milliseconds.
 """
 
 import argparse
@@ -33,6 +34,7 @@ from sqlalchemy import text
 from benchmarks import load_service, stack
 from benchmarks.load_orders import Orders
 from benchmarks.load_phases import Phase, section
+from benchmarks.load_target import checked
 from benchmarks.results import Section, publish, show
 from fieldgate.db.engine import Database
 from identity.passwords import hash_password
@@ -182,9 +184,9 @@ def on_environment(options: argparse.Namespace) -> int:
     """Have agents work on an environment that is there; return the exit code."""
     people = accounts()
     users = options.users or AN_ACCOUNT * len(people)
-    url = options.url.rstrip("/")
+    url, realtime_url = checked(options.url, options.realtime_url)
     target = Target(url, options.pace, at_once=5)
-    done = work(url, cycle(people), users, options.seconds, target, options.realtime_url)
+    done = work(url, cycle(people), users, options.seconds, target, realtime_url)
     phase = asyncio.run(done)
     is_late = phase.all["p95"] > options.p95
     show(Section("load", "Load", "", list(phase.comparisons()), [phase.table()]))
