@@ -10,15 +10,22 @@ PAGE = ROOT / "benchmarks/RESULTS.md"
 _HEAD = """\
 # What the benchmarks found
 
-Made by `make bench`, which runs all of them and writes this page; a part of it by
-`ONLY="push images" make bench`, one by the command under its heading. Figures are medians of the
-runs, with the least and the most; "ours / theirs" is one median through the other. What is compared
-was measured in the same run on the same machine, in turns.
+Made by `make bench`, which runs all of them and writes this page. The command under a heading runs
+that one again, `ONLY="push images" make bench` two of them; in a fresh clone the page stays as it
+is until all were run there. Figures are medians of the runs, with the least and the most; "ours /
+theirs" is one median through the other. What is compared was measured in the same run on the same
+machine, in turns.
 """
 
 
 def write(found: Sequence[Kept]) -> None:
     PAGE.write_text(page(found))
+
+
+def told() -> set[str]:
+    """Return the names of the benchmarks that the page has now."""
+    text = PAGE.read_text() if PAGE.exists() else ""
+    return set(re.findall(r"^`ONLY=(\w+) make bench`$", text, re.MULTILINE))
 
 
 def page(found: Sequence[Kept]) -> str:
@@ -56,7 +63,7 @@ def _goals(sections: Sequence[Section]) -> str:
 
 
 def _section(section: Section) -> str:
-    parts = [f"## {section.title}", section.intro, f"`python -m benchmarks.{section.name}`"]
+    parts = [f"## {section.title}", section.intro, f"`ONLY={section.name} make bench`"]
     if section.comparisons:
         parts.append(_comparisons(section.comparisons))
     if has_chart(section):

@@ -69,6 +69,19 @@ def test_a_goal_that_is_not_met_is_an_exit_code_and_stands_on_the_page(
     )
 
 
+def test_a_part_alone_leaves_a_page_of_more_as_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(results, "KEPT", tmp_path / "kept")
+    monkeypatch.setattr(report, "PAGE", tmp_path / "RESULTS.md")
+    report.write([kept(SECTION), kept(replace(SECTION, name="images"))])
+    before = report.PAGE.read_text()
+    publish(SECTION)
+    assert results.main() == 0
+    assert report.PAGE.read_text() == before
+    assert "not measured here yet: images" in capsys.readouterr().err
+
+
 def test_what_is_kept_is_read_as_it_was_in_the_order_of_the_page(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
