@@ -125,7 +125,7 @@ def _fill(axis: Any, panel: Panel, colors: dict[str, str]) -> None:
         place += 0.8
     axis.set_yticks(ticks, panel.groups)
     axis.set_xlim(0, most * 1.12)
-    axis.xaxis.set_major_formatter("{x:,g}")
+    axis.xaxis.set_major_formatter("{x:,.9g}")
     axis.invert_yaxis()
     better = "more is better" if panel.more_is_better else "less is better"
     axis.set_xlabel(f"{panel.unit} ({better})")

@@ -79,7 +79,7 @@ class Figures:
 
     def __init__(self) -> None:
         self.requests = Figure("to and from storage", "requests", limit=220)
-        self.bytes = Figure("to and from storage, as a multiple of the file", "bytes", limit=3.1)
+        self.bytes = Figure("bytes to and from storage", "times the file", limit=3.1)
         self.seconds = Figure("from start to stored", "s")
         self.assembly = Figure("putting it together", "s", limit=3)
         self.signing = Figure(f"signing {BATCH} chunks, of processor", "ms", limit=5)
