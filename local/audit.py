@@ -99,10 +99,8 @@ def tell(name: str, result: Audited) -> int:
         print(f"{finding.package}: {', '.join(sorted(finding.names))}; {verdict}")
     open_ = [finding for finding in result.findings if not finding.excused]
     if result.skipped:
-        print(
-            f"{name}: could NOT be audited, {len(result.skipped)} of {result.packages} packages "
-            f"were not looked up. The first: {result.skipped[0]}"
-        )
+        left = f"{len(result.skipped)} of {result.packages} packages" if result.packages else "all"
+        print(f"{name}: could NOT be audited, {left} left out. The first: {result.skipped[0]}")
     else:
         print(f"{name}: {result.packages} packages, {len(open_)} known vulnerabilities")
     return 1 if open_ else 2 if result.skipped else 0

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from botocore.exceptions import ClientError
+
 from local import template as sam
 from local.api_resources import expand_http_apis
 from local.child import ServerFailed
@@ -148,14 +150,19 @@ def _create(cloud: Cloud, template: Template, parameters: Mapping[str, str]) -> 
     cloud.client("s3").put_object(
         Bucket=ARTIFACTS_BUCKET, Key=TEMPLATE_KEY, Body=json.dumps(template).encode()
     )
-    client.create_stack(
-        StackName=STACK,
-        TemplateURL=f"{cloud.url}/{ARTIFACTS_BUCKET}/{TEMPLATE_KEY}",
-        Parameters=[
-            {"ParameterKey": name, "ParameterValue": value} for name, value in parameters.items()
-        ],
-        Capabilities=["CAPABILITY_IAM"],
-    )
+    try:
+        client.create_stack(
+            StackName=STACK,
+            TemplateURL=f"{cloud.url}/{ARTIFACTS_BUCKET}/{TEMPLATE_KEY}",
+            Parameters=[
+                {"ParameterKey": name, "ParameterValue": value}
+                for name, value in parameters.items()
+            ],
+            Capabilities=["CAPABILITY_IAM"],
+        )
+    except ClientError as error:
+        # A parameter's value that the template doesn't allow, say.
+        raise ServerFailed(error.response["Error"]["Message"]) from None
     give_up = time.monotonic() + DEPLOY_SECONDS
     while (stack := client.describe_stacks(StackName=STACK)["Stacks"][0])[
         "StackStatus"

@@ -16,7 +16,7 @@ from pathlib import Path
 from local.parameters import current_commit
 from local.roll_back import keep
 from local.sam_deploy import sam_deploy
-from local.template import read_parameters
+from local.template import read_parameters, read_template
 
 
 def command(environment: str, given: Sequence[str]) -> list[str]:
@@ -36,10 +36,12 @@ def command(environment: str, given: Sequence[str]) -> list[str]:
         # A new one each time: else aliases would stay at the version before.
         "ReleaseId": secrets.token_hex(5),
     }
+    known = read_template()["Parameters"]
     for pair in given:
         name, equals, value = pair.partition("=")
-        if not equals:
-            raise SystemExit(f"{pair!r} is not NAME=value.")
+        # sam passes over a name that the template doesn't have, without a word.
+        if not equals or name not in known:
+            raise SystemExit(f"{pair!r} is not NAME=value of a parameter in template.yaml.")
         parameters[name] = _text_of(value[1:]) if value.startswith("@") else value
     return sam_deploy(environment, parameters)
 

@@ -22,7 +22,7 @@ from fieldgate.db.tables.identity import roles
 from fieldgate.db.tables.realtime import realtime_connections, realtime_stream
 from fieldgate.db.tables.sessions import sessions
 from fieldgate.db.url import parse_url
-from fieldgate.errors import Unavailable
+from fieldgate.errors import ConfigurationError, Unavailable
 from fieldgate.settings import load
 from local.restored_objects import Finding, compare
 
@@ -202,7 +202,7 @@ def _can_be_done(database: Database, work: Callable[[Connection], object]) -> bo
 
 def _newest(connection: Connection) -> Finding:
     row = connection.execute(
-        select(change_log.c.at, func.now() - change_log.c.at)
+        select(change_log.c.at, func.date_trunc("second", func.now() - change_log.c.at))
         .order_by(change_log.c.id.desc())
         .limit(1)
     ).first()
@@ -228,7 +228,17 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--begin-anew", action="store_true", help="after going back in time")
     parser.add_argument("--end-sessions", action="store_true", help="with it: sign everybody out")
     given = parser.parse_args(arguments)
-    database = Database(lambda: parse_url(given.url, "the URL"), load(DatabaseSettings))
+    if not given.url:
+        parser.error("which database? make restored URL=postgresql://...")
+    try:
+        address = parse_url(given.url, "URL")
+    except ConfigurationError as error:
+        parser.error(str(error))
+    if bool(given.originals) != bool(given.published):
+        parser.error("--originals and --published are needed both, or neither")
+    if given.end_sessions and not given.begin_anew:
+        parser.error("--end-sessions goes with --begin-anew")
+    database = Database(lambda: address, load(DatabaseSettings))
     try:
         findings = list(look(database))
         if given.originals and given.published:

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import logging
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -43,6 +44,8 @@ def expand(template: Template, parameters: Mapping[str, str]) -> Template:
     Code and content URIs must already be `s3://` addresses: see `with_artifacts`.
     """
     session = boto3.Session(region_name=REGION)
+    # It warns of a switch that only AWS itself has.
+    logging.getLogger("samtranslator.feature_toggle.feature_toggle").setLevel(logging.ERROR)
     translator = Translator(managed_policy_map={}, sam_parser=Parser(), boto_session=session)
     expanded = translator.translate(copy.deepcopy(template), dict(parameters))
     # A copy by way of text: parts that come from Globals would otherwise be one shared object.

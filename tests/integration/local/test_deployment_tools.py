@@ -51,7 +51,11 @@ def test_the_keys_made_sign_and_verify(tmp_path: Path, environment: pytest.Monke
 
 @pytest.mark.parametrize(
     ("environment", "given", "complaint"),
-    [("stagging", [], "no environment 'stagging'"), ("dev", ["WebOrigin"], "not NAME=value")],
+    [
+        ("stagging", [], "no environment 'stagging'"),
+        ("dev", ["WebOrigin"], "not NAME=value"),
+        ("dev", ["ReserveSignin=0"], "'ReserveSignin=0' is not NAME=value of a parameter"),
+    ],
 )
 def test_a_mistake_is_said_plainly(environment: str, given: list[str], complaint: str) -> None:
     with pytest.raises(SystemExit, match=complaint):

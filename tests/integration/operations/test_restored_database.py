@@ -282,3 +282,6 @@ def test_the_command_says_it_line_by_line_and_by_its_exit_code(
     assert main([database_url]) == 1
     assert "BAD triggers: missing or off: media.record_change" in capsys.readouterr().out
     assert main([in_database(database_url, "nowhere")]) == 2
+    for misuse in [""], ["localhost:5432"], [database_url, "--end-sessions"]:
+        with pytest.raises(SystemExit, match="2"):
+            main(misuse)
