@@ -1,5 +1,7 @@
 """What the smoke test is to look at, and what it says to those who ask for something else."""
 
+import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Self
@@ -56,10 +58,6 @@ class Settings:
         identifier, password = given.get("SMOKE_IDENTIFIER", ""), given.get("SMOKE_PASSWORD", "")
         if bool(identifier) != bool(password):
             raise Misuse("SMOKE_IDENTIFIER and SMOKE_PASSWORD are needed both, or neither.")
-        try:
-            settle_seconds = float(given.get("SETTLE_SECONDS") or SETTLE_SECONDS)
-        except ValueError:
-            raise Misuse("SETTLE_SECONDS is a number of seconds.") from None
         return cls(
             base_url,
             realtime_url,
@@ -67,7 +65,7 @@ class Settings:
             given.get("WEB_ORIGIN", "").rstrip("/"),
             identifier,
             password,
-            min(max(settle_seconds, 0), 600),
+            _seconds(given.get("SETTLE_SECONDS") or str(SETTLE_SECONDS)),
         )
 
     @property
@@ -83,21 +81,32 @@ def address(name: str, given: str, encrypted: str, open_: str, *, path: bool = F
 
     """
     example = f"{name}={encrypted}://api.example.org"
+    # Without a password that is in it: what is said here stands in logs.
+    said = f"{name}={re.sub('//.*@', '//', given)}"
     try:
         parts = urlsplit(given)
         host, _ = parts.hostname, parts.port
     except ValueError:
-        raise Misuse(f"{name}={given} is no address. It looks like {example}.") from None
+        raise Misuse(f"{said} is no address. It looks like {example}.") from None
     if parts.scheme not in {encrypted, open_} or not host:
-        raise Misuse(f"{name}={given} is no address with {encrypted}://. It looks like {example}.")
+        raise Misuse(f"{said} is no address with {encrypted}://. It looks like {example}.")
     if parts.username or parts.query or parts.fragment or (parts.path.strip("/") and not path):
         raise Misuse(
-            f"{name}={given} has more than scheme, host and port, which is all that is wanted: "
+            f"{said} has more than scheme, host and port, which is all that is wanted: "
             f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
         )
     if parts.scheme == open_ and host not in LOOPBACK:
         raise Misuse(
-            f"{name}={given} would send tokens in the clear: {encrypted}://, for all but this "
-            "machine."
+            f"{said} would send tokens in the clear: {encrypted}://, for all but this machine."
         )
     return f"{parts.scheme}://{parts.netloc}{parts.path}".rstrip("/")
+
+
+def _seconds(given: str) -> float:
+    try:
+        seconds = float(given)
+    except ValueError:
+        seconds = math.nan
+    if math.isnan(seconds):
+        raise Misuse("SETTLE_SECONDS is a number of seconds.")
+    return min(max(seconds, 0), 600)

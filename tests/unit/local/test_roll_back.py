@@ -11,6 +11,7 @@ from botocore.stub import Stubber
 
 from local import roll_back
 from local.deploy_to_aws import command as deployment
+from local.sam_deploy import sam_deploy
 
 STACK = {"StackName": "fieldgate-staging"}
 TEMPLATE = "Resources: {Layer: {Properties: {ContentUri: s3://artifacts/0123}}}\n"
@@ -96,3 +97,12 @@ def test_the_pipeline_is_asked_nothing_and_lends_its_role(monkeypatch: pytest.Mo
     assert line[line.index("--role-arn") + 1] == "arn:aws:iam::111122223333:role/deploys"
     assert 'DatabaseHost="db.example.org"' in line
     assert 'Environment="production"' in line
+
+
+def test_a_value_arrives_as_it_was_given() -> None:
+    """Or not at all: of these sam makes others."""
+    line = sam_deploy("staging", {"Pattern": r"\d+ \w", "Quoted": '{"a": 1}'})
+    assert line[-2:] == [r'Pattern="\d+ \w"', r'Quoted="{\"a\": 1}"']
+    for value in ("C:\\", r"a\ b", r"a\"b", r"a\'b"):
+        with pytest.raises(SystemExit, match="Path"):
+            sam_deploy("staging", {"Path": value})

@@ -39,9 +39,17 @@ def test_this_machine_needs_no_encryption() -> None:
         ({"BASE_URL": "https://api.example.org", "REALTIME_URL": "ws://a.example"}, "in the clear"),
         ({"BASE_URL": "https://api.example.org", "SMOKE_IDENTIFIER": "x"}, "SMOKE_PASSWORD"),
         ({"BASE_URL": "https://api.example.org", "SETTLE_SECONDS": "soon"}, "number of seconds"),
+        ({"BASE_URL": "https://api.example.org", "SETTLE_SECONDS": "nan"}, "number of seconds"),
     ],
     ids=str,
 )
 def test_misuse_is_told_what_to_write(given: dict[str, str], words: str) -> None:
     with pytest.raises(Misuse, match=words):
         Settings.from_environment(given)
+
+
+@pytest.mark.parametrize("address", ["https://me:secret@api.example.org", "ftp://me:secret@api"])
+def test_a_password_in_an_address_is_not_said_again(address: str) -> None:
+    with pytest.raises(Misuse) as told:
+        Settings.from_environment({"BASE_URL": address})
+    assert "secret" not in str(told.value)
