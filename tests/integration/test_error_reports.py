@@ -5,7 +5,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NoReturn
 
 import boto3
 import pytest
@@ -35,7 +35,7 @@ class Secret(ApiModel):
     password: str
 
 
-def fail(error: Exception) -> None:
+def fail(error: Exception) -> NoReturn:
     raise error
 
 
