@@ -167,6 +167,11 @@ def _has_parameters(dependant: Any) -> bool:
 
 # Statuses that API Gateway answers by itself as well.
 _GATEWAYS = {413, 429, 500, 503}
+_WORTH_TRYING_AGAIN = {
+    HTTPStatus.CONFLICT,
+    HTTPStatus.TOO_MANY_REQUESTS,
+    HTTPStatus.SERVICE_UNAVAILABLE,
+}
 
 
 def refusal(status: int, codes: Codes, *, is_limited: bool) -> Json:
@@ -174,7 +179,7 @@ def refusal(status: int, codes: Codes, *, is_limited: bool) -> Json:
     own, *others = schemas = refusal_schemas(status, codes)
     told = "; ".join(f"`{code}`: {when}" for code, when in codes.items())
     described: Json = {"description": told, "headers": headers("RequestId")}
-    if status in {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.CONFLICT}:
+    if status in _WORTH_TRYING_AGAIN:
         described["headers"] |= headers("RetryAfter")
     if is_limited:
         described["headers"] |= headers(*LIMIT_HEADERS)

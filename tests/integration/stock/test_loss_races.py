@@ -105,7 +105,7 @@ def test_reports_and_approvals_of_a_lot_at_once_all_come_through(
     request = IdempotentRequest("report_loss", None, b"")
 
     def report_another(database: Database) -> str:
-        loss = NewLoss(lot_id=lot_id, quantity=1, reason="Wet")
+        loss = NewLoss(lotId=lot_id, quantity=1, reason="Wet")
         return report(request, database, depot.agent, loss).state
 
     approvals = [partial(depot.decide_on, loss_id) for loss_id in losses]
