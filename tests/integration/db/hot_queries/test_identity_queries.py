@@ -203,6 +203,12 @@ def people_with(role: str) -> Hot:
     return Hot(lambda c: store.find_page(c, role, None, 20, 0), most_rows=60_000, why=why)
 
 
+def blocked_agents() -> Hot:
+    # How rare the blocked are, a sample of the table says, by chance.
+    why = "an admin's page: goes by the blocked or by the agents, whichever look fewer"
+    return Hot(lambda c: store.find_page(c, "agent", "blocked", 20, 0), most_rows=110_000, why=why)
+
+
 QUERIES: dict[str, Hot] = {
     "identity.store.find_by_phone": Hot(lambda c: store.find_by_phone(c, phone(7))),
     "identity.store.find_by_email": Hot(lambda c: store.find_by_email(c, "P7@farm.example")),
@@ -213,7 +219,7 @@ QUERIES: dict[str, Hot] = {
     "identity.store.find_page, of a rare role": people("admin", None),
     "identity.store.find_page, of a rare status": people(None, "pending"),
     "identity.store.find_page, of a common status": people(None, "active"),
-    "identity.store.find_page, of both": people("agent", "blocked"),
+    "identity.store.find_page, of both": blocked_agents(),
     "identity.store.lock_password": Hot(with_user(store.lock_password)),
     "identity.store.replace_password_hash": Hot(
         with_user(lambda c, user: store.replace_password_hash(c, user, "another"))
