@@ -39,7 +39,7 @@ up: .venv/synced .venvs/ministack/synced ## Run the whole stack on this machine 
 	@exec $(LOCALLY) $(PYTHON) -m local up
 
 test: .venv/synced .venvs/ministack/synced .build/signalr/synced ## Run all tests: unit, integration, end to end
-	$(LOCALLY) $(PYTHON) -m pytest $(or $(ARGS),--cov --cov-report=term --numprocesses=2)
+	$(LOCALLY) $(PYTHON) -m pytest $(or $(ARGS),--cov --cov-report=term --numprocesses=3)
 
 races: .venv/synced ## Run the tests of races 50 times in a row (TIMES=)
 	for run in $$(seq $(or $(TIMES),50)); do echo "run $$run"; $(LOCALLY) $(PYTHON) -m pytest -q \

@@ -35,12 +35,17 @@ _numbers = count(1)
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Give all end-to-end tests to one process: there is one stack, and some change it for all."""
+    """Give all end-to-end tests to one process: there is one stack, and some change it for all.
+
+    So are those of one file that share a database of a million rows.
+    """
     from xdist.scheduler import LoadScopeScheduling
 
     class OneStack(LoadScopeScheduling):  # type: ignore[misc]
         def _split_scope(self, nodeid: str) -> str:
-            return "tests/e2e" if nodeid.startswith("tests/e2e/") else nodeid
+            if nodeid.startswith("tests/e2e/"):
+                return "tests/e2e"
+            return nodeid.partition("::")[0] if "/hot_queries/" in nodeid else nodeid
 
     return OneStack(config, log)
 
