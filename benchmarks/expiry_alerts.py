@@ -29,6 +29,7 @@ from typing import Any
 from rich.console import Console
 from sqlalchemy import Connection, text
 
+from benchmarks.resident_memory import resident_mib
 from benchmarks.results import Comparison, Section, Table, publish
 from fieldgate import settings
 from fieldgate.db.engine import Database, DatabaseSettings
@@ -206,14 +207,7 @@ def make_round(at: datetime) -> Cost:
     began = time.perf_counter()
     with redirect_stdout(StringIO()):  # metrics are printed
         done = alert(database(), wake_pushers, at)
-    return Cost(time.perf_counter() - began, _peak_megabytes(), done)
-
-
-def _peak_megabytes() -> float:
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith("VmHWM:"):
-            return int(line.split()[1]) / 1024
-    raise LookupError("VmHWM")
+    return Cost(time.perf_counter() - began, resident_mib("VmHWM"), done)
 
 
 @contextmanager

@@ -17,6 +17,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from benchmarks.resident_memory import resident_mib
+
 if TYPE_CHECKING:
     from PIL import Image
 
@@ -118,11 +120,11 @@ def measured(name: str, photo: Path, content_type: str) -> tuple[Cost, Variants]
     way = WAYS[name]()
     imports = time.process_time() - began
     source = photo.read_bytes()
-    before = _resident_mib("VmRSS")
+    before = resident_mib("VmRSS")
     began, began_wall = time.process_time(), time.perf_counter()
     variants = way(source, content_type)
     first, first_wall = time.process_time() - began, time.perf_counter() - began_wall
-    most = _resident_mib("VmHWM")
+    most = resident_mib("VmHWM")
     began = time.process_time()
     way(source, content_type)
     again = time.process_time() - began
@@ -130,14 +132,6 @@ def measured(name: str, photo: Path, content_type: str) -> tuple[Cost, Variants]
         1000 * seconds for seconds in (imports, first, first_wall, again)
     )
     return Cost(imports, first, first_wall, again, most - before, most), variants
-
-
-def _resident_mib(field: str) -> float:
-    # Not ru_maxrss, which survives fork and exec and so would show the parent's.
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith(f"{field}:"):
-            return int(line.split()[1]) / 1024
-    raise LookupError(field)
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
+from benchmarks.resident_memory import resident_mib
 from benchmarks.results import Comparison, Section, Table, publish
 from tests import photos
 
@@ -166,7 +167,7 @@ def process(path: Path, content_type: str, *, far: bool = False) -> Cost:
 
     forms = far_forms() if far else Forms()
     source = path.read_bytes()
-    before = _resident_mib("VmRSS")
+    before = resident_mib("VmRSS")
     started = time.process_time()
     try:
         made = render_variants(source, content_type, forms).values()
@@ -177,7 +178,7 @@ def process(path: Path, content_type: str, *, far: bool = False) -> Cost:
     except PhotoRejected as rejection:
         outcome = rejection.reason
     seconds = time.process_time() - started
-    peak = _resident_mib("VmHWM")
+    peak = resident_mib("VmHWM")
     return Cost(outcome, seconds, total=peak, above_import=peak - before)
 
 
@@ -189,13 +190,6 @@ def far_forms() -> "Forms":
     side, quality = (int(REGISTRY[f"AI_IMAGE_{name}"].most) for name in ("MAX_WIDTH", "QUALITY"))
     most_bytes = int(REGISTRY["AI_IMAGE_MAX_SIZE_MB"].least * 1_000_000)
     return Forms(Form((side, side), quality), Form((side, side), quality, most_bytes))
-
-
-def _resident_mib(field: str) -> float:
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith(f"{field}:"):
-            return int(line.split()[1]) / 1024
-    raise LookupError(field)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,6 @@ type Template = dict[str, Any]
 ROOT = Path(__file__).parent.parent
 ARTIFACTS_BUCKET = "fieldgate-artifacts"
 REGION = "af-south-1"
-PARTITION = "aws"
 
 FUNCTION = "AWS::Serverless::Function"
 LAYER = "AWS::Serverless::LayerVersion"
