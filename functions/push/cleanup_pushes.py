@@ -3,11 +3,11 @@
 from typing import Any
 
 from fieldgate.db.engine import database
-from fieldgate.observability import traced
+from fieldgate.observability import observed
 from fieldgate.schedules import round_alone
 from push.cleaning import clean_up
 
 
-@traced
+@observed
 def handler(event: dict[str, Any], context: Any) -> dict[str, int] | None:
     return round_alone("cleanup_pushes", event, context, database(), clean_up)

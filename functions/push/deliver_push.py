@@ -4,7 +4,7 @@ from typing import Any
 
 from fieldgate.circuit_breaker import CircuitBreaker
 from fieldgate.db.engine import database
-from fieldgate.observability import traced
+from fieldgate.observability import observed
 from fieldgate.push.notifying import DUE, wake_pushers
 from fieldgate.push.sending import pusher
 from fieldgate.queues import RESERVE_SECONDS, PoisonMessage, consume
@@ -13,7 +13,7 @@ from fieldgate.settings import once
 from push.delivering import deliver
 
 
-@traced
+@observed
 def handler(event: dict[str, Any], context: Any) -> dict[str, list[dict[str, str]]] | None:
     if "Records" not in event:
         with one_round(event, context, RESERVE_SECONDS):

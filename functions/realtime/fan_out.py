@@ -8,7 +8,7 @@ from typing import Any
 from fieldgate import deadline
 from fieldgate.credentials import role_credentials
 from fieldgate.db.engine import database
-from fieldgate.observability import traced
+from fieldgate.observability import observed
 from fieldgate.queues import consume
 from fieldgate.settings import load, once
 from realtime import fan_out_queue
@@ -18,7 +18,7 @@ from realtime.fanning_out import RELEASE_SECONDS, send_owed
 from realtime.posting import Line
 
 
-@traced
+@observed
 def handler(event: dict[str, Any], context: object) -> dict[str, list[dict[str, str]]]:
     return consume(event, context, _fan_out)
 

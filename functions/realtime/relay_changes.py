@@ -4,7 +4,7 @@ from functools import partial
 from typing import Any
 
 from fieldgate.db.engine import database
-from fieldgate.observability import traced
+from fieldgate.observability import observed
 from fieldgate.queues import consume
 from fieldgate.schedules import one_round
 from fieldgate.two_level_cache import renew_missed
@@ -13,7 +13,7 @@ from realtime.relaying import once_a_batch, relay
 from realtime.renewal_store import marks
 
 
-@traced
+@observed
 def handler(event: dict[str, Any], context: Any) -> dict[str, list[dict[str, str]]] | None:
     ask = partial(ask_for, queue_url=fan_out_queue_url())
     if "Records" not in event:

@@ -3,13 +3,13 @@
 from typing import Any
 
 from fieldgate.db.engine import database
-from fieldgate.observability import traced
+from fieldgate.observability import observed
 from fieldgate.queues import consume
 from fieldgate.sms.sending import sending
 from sms.delivering import deliver
 
 
-@traced
+@observed
 def handler(event: dict[str, Any], context: object) -> dict[str, list[dict[str, str]]]:
     return consume(event, context, _deliver)
 

@@ -3,11 +3,11 @@
 from typing import Any
 
 from fieldgate.db.engine import database
-from fieldgate.observability import traced
+from fieldgate.observability import observed
 from fieldgate.schedules import round_alone
 from sms.pumping import watch
 
 
-@traced
+@observed
 def handler(event: dict[str, Any], context: Any) -> None:
     round_alone("watch_conversion", event, context, database(), watch)

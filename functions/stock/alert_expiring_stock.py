@@ -5,13 +5,13 @@ from typing import Any
 
 from fieldgate.db.engine import database
 from fieldgate.errors import Unavailable
-from fieldgate.observability import traced
+from fieldgate.observability import observed
 from fieldgate.push.notifying import wake_pushers
 from fieldgate.schedules import round_alone
 from stock.alerting import alert
 
 
-@traced
+@observed
 def handler(event: dict[str, Any], context: Any) -> dict[str, int]:
     work = partial(alert, wake=wake_pushers)
     done = round_alone("alert_expiring_stock", event, context, database(), work)

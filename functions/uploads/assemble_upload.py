@@ -4,14 +4,14 @@ from functools import partial
 from typing import Any
 
 from fieldgate.db.engine import database
-from fieldgate.observability import traced
+from fieldgate.observability import observed
 from fieldgate.queues import consume
 from fieldgate.storage import originals, published, staging
 from uploads.assembling import Places, assemble
 from uploads.processing import announce, media_queue_url
 
 
-@traced
+@observed
 def handler(event: dict[str, Any], context: object) -> dict[str, list[dict[str, str]]]:
     return consume(event, context, _assemble)
 

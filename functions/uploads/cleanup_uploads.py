@@ -4,7 +4,7 @@ from functools import partial
 from typing import Any
 
 from fieldgate.db.engine import Database, database
-from fieldgate.observability import traced
+from fieldgate.observability import observed
 from fieldgate.queues import send_batch
 from fieldgate.schedules import STORAGE_RESERVE_SECONDS, round_alone
 from fieldgate.storage import originals, published, staging
@@ -14,7 +14,7 @@ from uploads.cleaning import clean_up
 from uploads.processing import announce, media_queue_url
 
 
-@traced
+@observed
 def handler(event: dict[str, Any], context: Any) -> dict[str, int] | None:
     return round_alone(
         "cleanup_uploads",

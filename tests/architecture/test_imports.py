@@ -170,7 +170,7 @@ def test_a_function_is_thin(handler: str) -> None:
 @pytest.mark.parametrize("handler", HANDLERS)
 def test_the_errors_of_a_function_are_reported(handler: str) -> None:
     source = (FUNCTIONS / f"{handler.replace('.', '/')}.py").read_text()
-    ways = ("@traced\ndef handler(", "@reported\ndef handler(", "handler = entry_point(app)")
+    ways = ("@observed\ndef handler(", "@reported\ndef handler(", "handler = entry_point(app)")
     assert any(f"\n{way}" in source for way in ways)
 
 

@@ -61,7 +61,7 @@ def test_no_access_log_holds_what_a_client_sent(resources: dict[str, dict[str, A
 
 
 def test_nothing_is_traced_twice(source: Template) -> None:
-    """Where OpenTelemetry's layer traces, `traced` is told to leave the X-Ray SDK alone."""
+    """Where OpenTelemetry's layer traces, `observed` is told to leave the X-Ray SDK alone."""
     everywhere = source["Globals"]["Function"]
     variables = everywhere["Environment"]["Variables"]
     assert variables["TRACING_MODE"] == {

@@ -16,7 +16,7 @@ from fieldgate import error_reports
 from fieldgate.error_reports import MOST_REPORTS, REST_SECONDS, SEND_SECONDS
 from fieldgate.errors import NotFound, Unavailable
 from fieldgate.http import ApiModel, Envelope, create_app, entry_point, envelope
-from fieldgate.observability import logger, traced
+from fieldgate.observability import logger, observed
 from fieldgate.queues import consume
 from fieldgate.schedules import one_round
 from tests.support.clock import Clock
@@ -133,7 +133,7 @@ def test_a_message_that_failed_is_reported_under_its_id(
     def handle(body: str) -> None:
         raise {"bug": KeyError, "outage": Unavailable}[body]("no such thing")
 
-    @traced
+    @observed
     def consumer(event: dict[str, Any], context: Any) -> dict[str, Any]:
         return consume(event, context, handle)
 
@@ -146,7 +146,7 @@ def test_a_message_that_failed_is_reported_under_its_id(
 
 
 def test_a_round_that_ends_badly_is_reported_and_ends_as_badly(sentry: Sentry) -> None:
-    @traced
+    @observed
     def round_(event: dict[str, Any], context: Any) -> None:
         with one_round(event, context):
             raise ZeroDivisionError
@@ -158,7 +158,7 @@ def test_a_round_that_ends_badly_is_reported_and_ends_as_badly(sentry: Sentry) -
 
 
 def test_an_error_that_is_logged_and_raised_is_one(sentry: Sentry) -> None:
-    @traced
+    @observed
     def round_() -> None:
         try:
             fail(KeyError("first"))
@@ -172,7 +172,7 @@ def test_an_error_that_is_logged_and_raised_is_one(sentry: Sentry) -> None:
 
 
 def test_of_many_errors_some_are_reported(sentry: Sentry) -> None:
-    @traced
+    @observed
     def round_() -> None:
         for number in range(MOST_REPORTS + 5):
             try:
@@ -270,8 +270,8 @@ def test_without_a_dsn_nothing_is_tried(
 def test_the_sdk_is_loaded_where_there_is_something_to_report_and_a_dsn(dsn: str) -> None:
     program = (
         "import sys\n"
-        "from fieldgate.observability import logger, traced\n"
-        "@traced\n"
+        "from fieldgate.observability import logger, observed\n"
+        "@observed\n"
         "def handler():\n"
         "    try:\n"
         "        1 / 0\n"

@@ -242,8 +242,8 @@ def test_a_metric_is_written_in_the_embedded_format_by_its_dimensions_and_the_se
 def test_the_x_ray_sdk_is_imported_only_where_tracing_is_active(mode: str) -> None:
     program = (
         "import sys\n"
-        "from fieldgate.observability import traced\n"
-        "assert traced(lambda event, context: event * 2)(21, None) == 42\n"
+        "from fieldgate.observability import observed\n"
+        "assert observed(lambda event, context: event * 2)(21, None) == 42\n"
         "print('aws_xray_sdk' in sys.modules)"
     )
     environment = {"PYTHONPATH": "layers/common", "TRACING_MODE": mode}

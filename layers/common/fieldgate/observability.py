@@ -127,12 +127,12 @@ def _measure(metric: str, unit: str, value: float, dimensions: dict[str, str]) -
         pass
 
 
-def traced[**P, R](handler: Callable[P, R]) -> Callable[P, R]:
-    """Record each call of a Lambda handler as an X-Ray segment, where TRACING_MODE is Active.
+def observed[**P, R](handler: Callable[P, R]) -> Callable[P, R]:
+    """Report what a Lambda handler doesn't expect, and trace its calls where TRACING_MODE is Active.
 
-    Elsewhere the X-Ray SDK isn't even imported, which would add 100 ms to a cold start. Neither
-    answers nor errors are recorded with it: they hold personal data, and the log has them masked.
-    Errors are `reported`, which masks them as well.
+    Errors are `reported`, masked. A call is a segment of X-Ray, whose SDK isn't even imported
+    elsewhere: 100 ms of a cold start. Neither answers nor errors are recorded with it: they hold
+    personal data, and the log has them masked.
     """
 
     @cache

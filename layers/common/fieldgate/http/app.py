@@ -20,7 +20,7 @@ from fieldgate.http import failures
 from fieldgate.http.edge import Edge
 from fieldgate.http.limits import Limit, limit_request
 from fieldgate.http.slowness import note_if_slow
-from fieldgate.observability import traced
+from fieldgate.observability import observed
 
 # Nothing is begun later than this in a request. What was begun by then ends within the function's
 # time-out, so that the answer is always ours.
@@ -65,7 +65,7 @@ def entry_point(app: FastAPI) -> LambdaHandler:
     def adapter() -> Mangum:
         return Mangum(app, lifespan="off")
 
-    @traced
+    @observed
     def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
         # Mangum runs on the thread's current loop. Left to itself it makes one when it is built,
         # which would be at import: files open before there is anything to do.
