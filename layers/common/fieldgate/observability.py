@@ -128,7 +128,7 @@ def _measure(metric: str, unit: str, value: float, dimensions: dict[str, str]) -
 
 
 def observed[**P, R](handler: Callable[P, R]) -> Callable[P, R]:
-    """Report what a Lambda handler doesn't expect, and trace its calls where TRACING_MODE is Active.
+    """Report unexpected errors of a Lambda handler; trace its calls where TRACING_MODE is Active.
 
     Errors are `reported`, masked. A call is a segment of X-Ray, whose SDK isn't even imported
     elsewhere: 100 ms of a cold start. Neither answers nor errors are recorded with it: they hold
