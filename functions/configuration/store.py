@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 from sqlalchemy import (
@@ -10,7 +11,9 @@ from sqlalchemy import (
     Connection,
     Integer,
     RowMapping,
+    Select,
     and_,
+    bindparam,
     literal,
     select,
     update,
@@ -18,7 +21,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import insert
 
 from fieldgate.configuration import Value
-from fieldgate.db.paging import newest_page
+from fieldgate.db.paging import newest_page, read_page
 from fieldgate.db.tables.change_log import change_log
 from fieldgate.db.tables.configuration import configuration
 
@@ -107,13 +110,16 @@ def find_page(
     connection: Connection, key: str, *, limit: int, offset: int
 ) -> tuple[Sequence[Past], int]:
     """Return a page of a key's versions, the latest first, and how many there are: one trip."""
-    rows, total = newest_page(
-        connection, change_log, _PAST, _is_of(key), limit=limit, offset=offset, by=("id",)
-    )
+    rows, total = read_page(connection, _page(), limit=limit, offset=offset, key=key)
     return [_past(row) for row in rows], total
 
 
-def _is_of(key: str) -> ColumnElement[bool]:
+@cache
+def _page() -> Select[Any]:
+    return newest_page(change_log, _PAST, _is_of(bindparam("key")), by=("id",))
+
+
+def _is_of(key: str | ColumnElement[str]) -> ColumnElement[bool]:
     return and_(
         change_log.c.entity == literal("configuration"),
         change_log.c.entity_id == key,

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cache
 from typing import Any
 from uuid import UUID
 
@@ -9,9 +10,11 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     RowMapping,
+    Select,
     String,
     Uuid,
     and_,
+    bindparam,
     cast,
     delete,
     exists,
@@ -23,7 +26,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY, aggregate_order_by
 
-from fieldgate.db.paging import newest_page
+from fieldgate.db.paging import newest_page, read_page
 from fieldgate.db.tables.identity import role_permissions, roles, user_roles, users
 
 ADMIN = "admin"
@@ -48,30 +51,24 @@ class User:
 
 
 def find_by_phone(connection: Connection, phone: str) -> User | None:
-    return _find(connection, users.c.phone == phone)
+    return _find(connection, _by_phone(), phone)
 
 
 def find_by_email(connection: Connection, email: str) -> User | None:
-    return _find(connection, func.lower(users.c.email) == email.lower())
+    return _find(connection, _by_email(), email.lower())
 
 
 def find_by_id(connection: Connection, user_id: UUID) -> User | None:
-    return _find(connection, users.c.id == user_id)
+    return _find(connection, _by_id(), user_id)
 
 
 def find_page(
     connection: Connection, role: str | None, status: str | None, limit: int, offset: int
 ) -> tuple[list[User], int]:
     """Return one page, newest first, and how many there are in all: one round trip for both."""
-    condition: ColumnElement[bool] = true()
-    if role is not None:
-        condition = and_(
-            condition, exists().where(user_roles.c.user_id == users.c.id, user_roles.c.role == role)
-        )
-    if status is not None:
-        condition = and_(condition, users.c.status == status)
-    rows, total = newest_page(
-        connection, users, user_columns(), condition, limit=limit, offset=offset
+    statement = _page(of_role=role is not None, in_status=status is not None)
+    rows, total = read_page(
+        connection, statement, limit=limit, offset=offset, role=role, status=status
     )
     return [user_of(row) for row in rows], total
 
@@ -145,12 +142,39 @@ def change_roles(
         connection.execute(insert(user_roles).values(rows))
 
 
-def _find(connection: Connection, condition: ColumnElement[bool]) -> User | None:
+def _find(connection: Connection, statement: Select[Any], wanted: str | UUID) -> User | None:
     """Read a user with roles and permissions, in one round trip."""
-    row = connection.execute(select(*user_columns()).where(condition)).mappings().one_or_none()
+    row = connection.execute(statement, {"wanted": wanted}).mappings().one_or_none()
     return user_of(row) if row else None
 
 
+@cache
+def _by_id() -> Select[Any]:
+    return select(*user_columns()).where(users.c.id == bindparam("wanted"))
+
+
+@cache
+def _by_phone() -> Select[Any]:
+    return select(*user_columns()).where(users.c.phone == bindparam("wanted"))
+
+
+@cache
+def _by_email() -> Select[Any]:
+    return select(*user_columns()).where(func.lower(users.c.email) == bindparam("wanted"))
+
+
+@cache
+def _page(*, of_role: bool, in_status: bool) -> Select[Any]:
+    condition: ColumnElement[bool] = true()
+    if of_role:
+        has_it = user_roles.c.role == bindparam("role")
+        condition = and_(condition, exists().where(user_roles.c.user_id == users.c.id, has_it))
+    if in_status:
+        condition = and_(condition, users.c.status == bindparam("status"))
+    return newest_page(users, user_columns(), condition)
+
+
+@cache
 def user_columns() -> list[ColumnElement[Any]]:
     """Return what a `User` is made of, for a statement about `users`."""
     held = (

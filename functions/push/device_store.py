@@ -3,12 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, case, delete, func, text
+from sqlalchemy import Connection, Select, bindparam, case, delete, func, text
 
-from fieldgate.db.paging import newest_page
+from fieldgate.db.paging import newest_page, read_page
 from fieldgate.db.tables.push import devices
 from push.device_ages import STALE_AFTER
 
@@ -97,14 +98,7 @@ def find_page(
     connection: Connection, user_id: UUID, limit: int, offset: int
 ) -> tuple[list[Device], int]:
     """Return one page of a user's devices, newest first, and how many they have: one round trip."""
-    state = case(
-        (devices.c.disabled_at.is_not(None), "disabled"),
-        (devices.c.last_seen_at <= func.now() - STALE_AFTER, "stale"),
-        else_="active",
-    )
-    columns = [*(devices.c[name] for name in _COLUMNS), state.label("state")]
-    is_theirs = devices.c.user_id == user_id
-    rows, total = newest_page(connection, devices, columns, is_theirs, limit=limit, offset=offset)
+    rows, total = read_page(connection, _page(), limit=limit, offset=offset, user_id=user_id)
     found = [{name: row[name] for name in Device.__dataclass_fields__} for row in rows]
     return [Device(**values) for values in found], total
 
@@ -117,3 +111,14 @@ def remove(connection: Connection, device_id: UUID, user_id: UUID) -> bool:
         .returning(devices.c.id)
     )
     return removed is not None
+
+
+@cache
+def _page() -> Select[Any]:
+    state = case(
+        (devices.c.disabled_at.is_not(None), "disabled"),
+        (devices.c.last_seen_at <= func.now() - STALE_AFTER, "stale"),
+        else_="active",
+    )
+    columns = [*(devices.c[name] for name in _COLUMNS), state.label("state")]
+    return newest_page(devices, columns, devices.c.user_id == bindparam("user_id"))

@@ -3,12 +3,13 @@
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Literal
+from functools import cache
+from typing import Any, Literal
 from uuid import UUID
 
-from sqlalchemy import Connection, RowMapping, func, select, text, true, update
+from sqlalchemy import Connection, RowMapping, Select, bindparam, func, select, text, true, update
 
-from fieldgate.db.paging import newest_page
+from fieldgate.db.paging import newest_page, read_page
 from fieldgate.db.tables.stock import stock_losses, stock_lots
 
 type Verdict = Literal["approved", "rejected"]
@@ -95,10 +96,8 @@ def find_page(
     connection: Connection, state: str | None, limit: int, offset: int
 ) -> tuple[list[Loss], int]:
     """Return one page, newest first, and how many there are in all: one round trip for both."""
-    condition = true() if state is None else stock_losses.c.state == state
-    rows, total = newest_page(
-        connection, stock_losses, _COLUMNS, condition, limit=limit, offset=offset
-    )
+    statement = _page(in_state=state is not None)
+    rows, total = read_page(connection, statement, limit=limit, offset=offset, state=state)
     return [_loss(row) for row in rows], total
 
 
@@ -119,6 +118,12 @@ def decide(
     )
     found = row.mappings().one_or_none()
     return _of_lot(found) if found else None
+
+
+@cache
+def _page(*, in_state: bool) -> Select[Any]:
+    condition = stock_losses.c.state == bindparam("state") if in_state else true()
+    return newest_page(stock_losses, _COLUMNS, condition)
 
 
 def _of_lot(row: RowMapping) -> LossOfLot:

@@ -4,12 +4,27 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
+from functools import cache
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, Date, and_, any_, cast, func, select, text, true
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Date,
+    Integer,
+    Select,
+    and_,
+    any_,
+    bindparam,
+    cast,
+    func,
+    select,
+    text,
+    true,
+)
 
-from fieldgate.db.paging import newest_page
+from fieldgate.db.paging import newest_page, read_page
 from fieldgate.db.tables.stock import stock_alerts, stock_lots, warehouses
 
 # A warehouse that nobody has named before is made with it. Its clock stays, so what is configured
@@ -67,24 +82,14 @@ def find_page(
 
     With `expiring_within`: of lots that are not gone, and expire in so many days or have expired.
     """
-    condition: ColumnElement[bool] = true()
-    if warehouse is not None:
-        condition = and_(condition, stock_lots.c.warehouse == warehouse)
-    if expiring_within is not None:
-        condition = and_(condition, _expires_within(expiring_within, warehouse))
-    alert_days = (
-        select(stock_alerts.c.threshold_days)
-        .where(stock_alerts.c.lot_id == stock_lots.c.id, stock_alerts.c.closed_at.is_(None))
-        .order_by(stock_alerts.c.threshold_days)
-        .limit(1)
-        .scalar_subquery()
-    )
-    columns = [
-        *(column for column in stock_lots.c if column.name in Lot.__dataclass_fields__),
-        alert_days.label("alert_days"),
-    ]
-    rows, total = newest_page(
-        connection, stock_lots, columns, condition, limit=limit, offset=offset
+    statement = _page(in_warehouse=warehouse is not None, expiring=expiring_within is not None)
+    rows, total = read_page(
+        connection,
+        statement,
+        limit=limit,
+        offset=offset,
+        warehouse=warehouse,
+        days=expiring_within,
     )
     found = [{name: row[name] for name in Lot.__dataclass_fields__} for row in rows]
     return [Lot(**values) for values in found], total
@@ -100,12 +105,33 @@ def take(connection: Connection, lot_id: UUID, quantity: Decimal) -> bool:
     return bool(taken.rowcount)
 
 
-def _expires_within(days: int, warehouse: str | None) -> ColumnElement[bool]:
-    """Say that a lot is there and expires soon, in SQL: chosen by that, and only then in order.
+@cache
+def _page(*, in_warehouse: bool, expiring: bool) -> Select[Any]:
+    condition: ColumnElement[bool] = true()
+    if in_warehouse:
+        condition = and_(condition, stock_lots.c.warehouse == bindparam("warehouse"))
+    if expiring:
+        condition = and_(condition, _expires_soon(in_warehouse=in_warehouse))
+    alert_days = (
+        select(stock_alerts.c.threshold_days)
+        .where(stock_alerts.c.lot_id == stock_lots.c.id, stock_alerts.c.closed_at.is_(None))
+        .order_by(stock_alerts.c.threshold_days)
+        .limit(1)
+        .scalar_subquery()
+    )
+    columns = [
+        *(column for column in stock_lots.c if column.name in Lot.__dataclass_fields__),
+        alert_days.label("alert_days"),
+    ]
+    return newest_page(stock_lots, columns, condition)
+
+
+def _expires_soon(*, in_warehouse: bool) -> ColumnElement[bool]:
+    """Say that a lot is there and expires in `days`, in SQL: chosen by that, and then in order.
 
     Else all lots might be gone through in their order, to find the few that expire.
     """
-    lots = stock_lots.alias("lots")
+    lots, days = stock_lots.alias("lots"), bindparam("days", type_=Integer)
     today_there = cast(func.timezone(warehouses.c.time_zone, func.now()), Date)
     soon = (
         select(lots.c.id)
@@ -117,6 +143,6 @@ def _expires_within(days: int, warehouse: str | None) -> ColumnElement[bool]:
             lots.c.expires_on <= cast(func.now(), Date) + (days + 1),
         )
     )
-    if warehouse is not None:
-        soon = soon.where(lots.c.warehouse == warehouse)
+    if in_warehouse:
+        soon = soon.where(lots.c.warehouse == bindparam("warehouse"))
     return stock_lots.c.id == any_(func.array(soon.scalar_subquery()))

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any
 from uuid import UUID
 
@@ -10,9 +11,11 @@ from sqlalchemy import (
     Connection,
     Insert,
     RowMapping,
+    Select,
     String,
     Uuid,
     and_,
+    bindparam,
     delete,
     func,
     insert,
@@ -22,7 +25,7 @@ from sqlalchemy import (
     update,
 )
 
-from fieldgate.db.paging import newest_page
+from fieldgate.db.paging import newest_page, read_page
 from fieldgate.db.tables.media import media
 from uploads.file_rules import PHOTO_TYPES, DeclaredFile, Folder
 
@@ -93,10 +96,10 @@ def find_page(
     connection: Connection, owner_id: UUID | None, folder: Folder | None, limit: int, offset: int
 ) -> tuple[list[Media], int]:
     """Return one page, newest first, and how many there are in all: one round trip for both."""
-    condition = _visible(owner_id)
-    if folder is not None:
-        condition = and_(condition, media.c.folder == folder.value)
-    rows, total = newest_page(connection, media, _COLUMNS, condition, limit=limit, offset=offset)
+    statement = _page(of_owner=owner_id is not None, in_folder=folder is not None)
+    rows, total = read_page(
+        connection, statement, limit=limit, offset=offset, owner_id=owner_id, folder=folder
+    )
     return [_media(row) for row in rows], total
 
 
@@ -165,6 +168,16 @@ def remove(connection: Connection, media_id: UUID) -> None:
 def _visible(owner_id: UUID | None) -> ColumnElement[bool]:
     exists = media.c.deleted_at.is_(None)
     return exists if owner_id is None else and_(exists, media.c.owner_id == owner_id)
+
+
+@cache
+def _page(*, of_owner: bool, in_folder: bool) -> Select[Any]:
+    condition: ColumnElement[bool] = media.c.deleted_at.is_(None)
+    if of_owner:
+        condition = and_(condition, media.c.owner_id == bindparam("owner_id"))
+    if in_folder:
+        condition = and_(condition, media.c.folder == bindparam("folder"))
+    return newest_page(media, _COLUMNS, condition)
 
 
 def _is_ours(claimed: Media) -> ColumnElement[bool]:

@@ -3,26 +3,36 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, Table, func, literal, select, true
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Integer,
+    RowMapping,
+    Select,
+    Table,
+    bindparam,
+    func,
+    literal,
+    select,
+    true,
+)
 
 # Counting is looking at each row: of a million it would take a hundred times as long as the page.
 MOST_COUNTED = 10_000
 
 
 def newest_page(
-    connection: Connection,
     table: Table,
     columns: Sequence[ColumnElement[Any]],
     condition: ColumnElement[bool],
     *,
-    limit: int,
-    offset: int,
     by: Sequence[str] = ("created_at", "id"),
-) -> tuple[list[RowMapping], int]:
-    """Return one page of `table`, and how many rows there are in all: one round trip for both.
+) -> Select[Any]:
+    """Return the statement that `read_page` runs: rows of `table` that `condition` is true of.
 
-    It is ordered `by` some of `columns`, of which `id` must be one. Of more than `MOST_COUNTED`
-    rows so many are counted.
+    They are ordered `by` some of `columns`, of which `id` must be one. What differs between two
+    requests is a `bindparam` of `condition`: building the statement takes the processor longer
+    than running it, so callers build each once.
     """
     newest_first = [table.c[name].desc() for name in by]
     # In the same order, so that the same index serves both.
@@ -36,15 +46,26 @@ def newest_page(
         select(*columns)
         .where(condition)
         .order_by(*newest_first)
-        .limit(limit)
-        .offset(offset)
+        .limit(bindparam("limit", type_=Integer))
+        .offset(bindparam("offset", type_=Integer))
         .subquery("page")
     )
-    found = connection.execute(
+    return (
         select(all_of_it.c.total, *rows.c)
         .select_from(all_of_it.outerjoin(rows, true()))
         .order_by(*(rows.c[name].desc() for name in by))
-    ).mappings()
+    )
+
+
+def read_page(
+    connection: Connection, statement: Select[Any], *, limit: int, offset: int, **values: Any
+) -> tuple[list[RowMapping], int]:
+    """Return one page, and how many rows there are in all: one round trip for both.
+
+    `values` are those of the condition's parameters; what it has none for is left out. Of more than
+    `MOST_COUNTED` rows so many are counted.
+    """
+    values |= {"limit": limit, "offset": offset}
+    everything = connection.execute(statement, values).mappings().all()
     # A page past the end still has the one row that carries the total.
-    everything = found.all()
     return [row for row in everything if row["id"]], everything[0]["total"]
