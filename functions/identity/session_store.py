@@ -1,13 +1,18 @@
 """Every query about sessions."""
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import (
     ColumnElement,
     Connection,
+    Interval,
+    LargeBinary,
+    Update,
     and_,
+    bindparam,
     case,
     exists,
     func,
@@ -93,43 +98,54 @@ def refresh_session(
     The one before it, within the time allowed, changes nothing. Any other has been used before,
     and ends the session. Returns None when there is no such session, alive and of an active user.
     """
-    current = sessions.c.current_hash == token.hash
+    values = {
+        "session_id": token.session_id,
+        "hash": token.hash,
+        "successor_hash": token.successor().hash,
+        "reuse_time": settings.reuse_time,
+        "web_lifetime": settings.lifetime("web"),
+        "mobile_lifetime": settings.lifetime("mobile"),
+    }
+    row = connection.execute(_refresh(), values).mappings().one_or_none()
+    return Refreshed(user_of(row), row["ended"]) if row else None
+
+
+@cache
+def _refresh() -> Update:
+    """Return the statement of `refresh_session`: building it costs more than running it."""
+    given = bindparam("hash", type_=LargeBinary)
+    current = sessions.c.current_hash == given
     reused = and_(
-        sessions.c.previous_hash == token.hash,
-        sessions.c.rotated_at > func.now() - settings.reuse_time,
+        sessions.c.previous_hash == given,
+        sessions.c.rotated_at > func.now() - bindparam("reuse_time", type_=Interval),
     )
     lifetime = case(
-        (sessions.c.profile == "mobile", settings.lifetime("mobile")),
-        else_=settings.lifetime("web"),
+        (sessions.c.profile == "mobile", bindparam("mobile_lifetime", type_=Interval)),
+        else_=bindparam("web_lifetime", type_=Interval),
     )
     ends = ~or_(current, func.coalesce(reused, False))
 
     def moved(column: str, value: Any) -> Any:
         return case((current, value), else_=sessions.c[column])
 
-    row = (
-        connection.execute(
-            update(sessions)
-            .where(
-                sessions.c.id == token.session_id,
-                _alive(),
-                users.c.id == sessions.c.user_id,
-                users.c.status == "active",
-            )
-            .values(
-                current_hash=moved("current_hash", token.successor().hash),
-                previous_hash=moved("previous_hash", token.hash),
-                rotated_at=moved("rotated_at", func.now()),
-                expires_at=moved("expires_at", func.now() + lifetime),
-                ended_at=case((ends, func.now())),
-                end_reason=case((ends, "replayed")),
-            )
-            .returning(sessions.c.ended_at.is_not(None).label("ended"), *user_columns())
+    return (
+        update(sessions)
+        .where(
+            sessions.c.id == bindparam("session_id"),
+            _alive(),
+            users.c.id == sessions.c.user_id,
+            users.c.status == "active",
         )
-        .mappings()
-        .one_or_none()
+        .values(
+            current_hash=moved("current_hash", bindparam("successor_hash", type_=LargeBinary)),
+            previous_hash=moved("previous_hash", given),
+            rotated_at=moved("rotated_at", func.now()),
+            expires_at=moved("expires_at", func.now() + lifetime),
+            ended_at=case((ends, func.now())),
+            end_reason=case((ends, "replayed")),
+        )
+        .returning(sessions.c.ended_at.is_not(None).label("ended"), *user_columns())
     )
-    return Refreshed(user_of(row), row["ended"]) if row else None
 
 
 def end_sessions(
