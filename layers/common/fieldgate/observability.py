@@ -44,7 +44,7 @@ _SECRET_VALUE = re.compile(
     re.IGNORECASE,
 )
 # What each of them needs, so that most texts are read once and not five times.
-_SUSPICIOUS = re.compile("eyJ|://|[+@=]|%2B", re.IGNORECASE)
+_SUSPICIOUS = re.compile(r"eyJ|://|[@=]|(\+|%2B)\d{8}", re.IGNORECASE)
 
 
 def mask(value: Any, key: str = "") -> Any:
