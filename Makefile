@@ -68,7 +68,7 @@ lint: .venv/synced ## The first part of check: the source's form, and what is ri
 	.venv/bin/ruff check
 	.venv/bin/ruff format --check
 	.venv/bin/bandit --quiet --configfile pyproject.toml --recursive \
-		functions layers/common/fieldgate local clients/python/src migrations
+		functions layers/common/fieldgate local tools clients/python/src migrations
 
 types: .venv/synced ## The second part of check: what fits together
 	.venv/bin/mypy
@@ -79,18 +79,18 @@ workflows: .build/actionlint/synced .venvs/audit/synced ## Check the pipeline in
 	.venvs/audit/bin/zizmor --offline --quiet --no-progress --persona pedantic .github
 
 audit: .venv/synced .venvs/audit/synced ## Look up known vulnerabilities of all dependencies; needs the internet
-	@exec $(PYTHON) -m local.audit
+	@exec $(PYTHON) -m tools.audit
 
 check: lint types workflows .venv/synced .venvs/sam/synced .venvs/checkov/synced ## Lint, types, template; writes nothing
 	$(LOCALLY) .venvs/sam/bin/sam validate --lint
-	$(LOCALLY) $(PYTHON) -m local.expanded_template
+	$(LOCALLY) $(PYTHON) -m tools.expanded_template
 	.venv/bin/cfn-lint .build/template.json
 	$(LOCALLY) .venvs/checkov/bin/checkov --file .build/template.json --framework cloudformation \
 		--compact --quiet --skip-download
 	.venv/bin/cfn-lint database.yaml pipeline.yaml
 	$(LOCALLY) .venvs/checkov/bin/checkov --file database.yaml pipeline.yaml \
 		--framework cloudformation --compact --quiet --skip-download
-	$(PYTHON) -m local.import_budgets
+	$(PYTHON) -m tools.import_budgets
 	$(UV) lock --check
 
 format: .venv/synced ## Put the source into its one form
@@ -109,16 +109,16 @@ build: .venvs/sam/synced ## Build functions and layers for AWS (arm64), without 
 	.venvs/sam/bin/python -m compileall -qqf -x /python/ --invalidation-mode unchecked-hash .aws-sam/build
 
 deploy: named $(if $(BUILT),,build) .venv/synced .venvs/sam/synced ## Deploy to AWS: ENV=staging PARAMETERS="..." (BUILT=1: what is built already)
-	@$(PYTHON) -m local.deploy_to_aws $(ENV)
+	@$(PYTHON) -m tools.deploy_to_aws $(ENV)
 
 named:
 	@test -n "$(ENV)" || { echo "Which environment? ENV=staging, say" >&2; exit 2; }
 
 rollback: named .venv/synced .venvs/sam/synced ## Deploy again what ran before the last deployment from here: ENV=
-	@$(PYTHON) -m local.roll_back $(ENV)
+	@$(PYTHON) -m tools.roll_back $(ENV)
 
 smoke: .venv/synced ## Look from outside whether an environment works: BASE_URL=https://...
-	@exec $(PYTHON) -m local.smoke
+	@exec $(PYTHON) -m tools.smoke
 
 load: .venvs/bench/synced ## Have agents work on an environment that is there: BASE_URL= LOAD_ACCOUNTS= ARGS=
 	@exec .venvs/bench/bin/python -m benchmarks.load \
@@ -126,13 +126,13 @@ load: .venvs/bench/synced ## Have agents work on an environment that is there: B
 		$(if $(REALTIME_URL),--realtime-url "$$REALTIME_URL") $(ARGS)
 
 openapi: .venv/synced ## Write docs/openapi.json and docs/reference/ anew
-	$(PYTHON) -m local.openapi
+	$(PYTHON) -m tools.openapi
 
 restored: .venv/synced ## Look at a database that was restored: URL=postgresql://... (docs/disaster-recovery.md)
-	@exec $(PYTHON) -m local.restored_database "$$URL" $(ARGS)
+	@exec $(PYTHON) -m tools.restored_database "$$URL" $(ARGS)
 
 keys: .venv/synced ## Make a key pair to sign access tokens with, in .build/
-	$(PYTHON) -m local.signing_keys
+	$(PYTHON) -m tools.signing_keys
 
 bench: .venvs/bench/synced .venvs/ministack/synced .venvs/node/synced ## Measure what the documentation claims (ONLY="images push")
 	exec $(LOCALLY) .venvs/bench/bin/python -m benchmarks.run $(ONLY)

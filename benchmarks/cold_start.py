@@ -22,8 +22,8 @@ from benchmarks.lambda_artifacts import Function, functions, reference
 from benchmarks.results import Comparison, Section, Table, publish
 from benchmarks.runtime_api import Usage, started
 from fieldgate.tokens import new_signing_key
-from local import import_budgets
 from tests.support.gateway import http_event
+from tools import import_budgets
 
 # The largest share of the reference's time that a function of a kind may take.
 MOST_SHARE = {"authorizer": 0.15, "websocket": 0.15, "queue": 0.15, "http": 0.30}

@@ -2,7 +2,7 @@
 
 import httpx
 
-from local.smoke_settings import Misuse, address
+from tools.smoke_settings import Misuse, address
 
 SECONDS = 30.0
 

@@ -7,9 +7,9 @@ import pytest
 
 from local import template as sam
 from local.api_resources import expand_http_apis
-from local.expanded_template import expanded
 from local.template import Template
 from local.versions import call_functions_themselves
+from tools.expanded_template import expanded
 
 
 @pytest.fixture(scope="session")

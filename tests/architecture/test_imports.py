@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from local import import_budgets
 from local import template as sam
 from local.template import ROOT
+from tools import import_budgets
 
 FUNCTIONS = ROOT / "functions"
 LAYER = ROOT / "layers/common/fieldgate"
@@ -17,6 +17,7 @@ HANDLERS = sorted(
     properties["Handler"].removesuffix(".handler")
     for _, properties in sam.resources(sam.read_template(), sam.FUNCTION)
 )
+DEPLOYED = ("functions", "layers", "migrations")
 SOURCES = sorted([*FUNCTIONS.rglob("*.py"), *LAYER.rglob("*.py")])
 # What a function may have loaded before its first event. boto3 costs 110 ms, SQLAlchemy's ORM 50,
 # Pillow 14, valkey 26, jwt with cryptography 140; each is imported where it is used.
@@ -141,9 +142,20 @@ def imported(path: Path) -> set[str]:
 
 def test_the_client_and_the_server_know_nothing_of_each_other() -> None:
     for path in CLIENT.rglob("*.py"):
-        assert not imported(path) & {*DOMAINS, "fieldgate", "local", "tests"}, path
+        assert not imported(path) & {*DOMAINS, "fieldgate", "local", "tools", "tests"}, path
     for path in SOURCES:
         assert "fieldgate_client" not in imported(path), path
+
+
+def test_what_is_deployed_knows_neither_the_local_stack_nor_the_tools() -> None:
+    deployed = [path for folder in DEPLOYED for path in (ROOT / folder).rglob("*.py")]
+    for path in deployed:
+        assert not imported(path) & {"local", "tools", "tests"}, path
+
+
+def test_the_local_stack_knows_nothing_of_the_tools() -> None:
+    for path in (ROOT / "local").rglob("*.py"):
+        assert not imported(path) & {"tools", "tests"}, path
 
 
 def test_the_layer_imports_no_domain() -> None:

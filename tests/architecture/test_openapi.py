@@ -9,12 +9,12 @@ from schemathesis.specs.openapi.definitions import OPENAPI_31_VALIDATOR
 
 from fieldgate.http import RequestModel
 from fieldgate.http.described import STATUS_OF
-from local import openapi
-from local.openapi import described_routes
-from local.openapi_parts import examples
-from local.reference import pages
-from local.routes import Route
 from tests.support.described import document, operation, resolved, validator
+from tools import openapi
+from tools.openapi import described_routes
+from tools.openapi_parts import examples
+from tools.reference import pages
+from tools.routes import Route
 
 ROUTES = described_routes()
 
@@ -46,7 +46,7 @@ def test_every_route_is_in_it_by_a_name_of_its_own() -> None:
     assert len(described) == len(ROUTES)
     assert len({it["operationId"] for it in described}) == len(ROUTES)
     assert all(it["summary"] and it["tags"] for it in described)
-    # What FastAPI tells apart by a long name gets a short one in local/openapi.py.
+    # What FastAPI tells apart by a long name gets a short one in tools/openapi.py.
     schemas = document()["components"]["schemas"]
     assert not [name for name in schemas if "__" in name or "-" in name]
 

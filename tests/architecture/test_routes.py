@@ -11,11 +11,11 @@ import pytest
 
 from fieldgate.http.edge import SECURITY_HEADERS
 from local import template as sam
-from local.routes import DEFAULT, Route, routes
 from local.template import Template
 from tests.architecture.test_template import PUBLIC
 from tests.support.described import document
 from tests.support.gateway import call
+from tools.routes import DEFAULT, Route, routes
 
 # Who may call: a permission (resource:action) that the caller needs, any `caller` who is signed in,
 # `some`: a caller for some of what the body may ask, or `public`: why is in test_template.PUBLIC.

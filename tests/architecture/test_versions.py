@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from local import template as sam
-from local.expanded_template import PARAMETERS
 from local.template import Template
 from local.versions import ALIAS, OF_VERSIONS, call_functions_themselves
 from tests.support.metrics import watched_by
+from tools.expanded_template import PARAMETERS
 
 CANARIES = {
     *("Authorize", "Login", "RefreshTokens", "SendOtp", "VerifyOtp", "Register"),

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from local.openapi import described_routes
 from local.template import ROOT
 from tests.e2e.conftest import Stack, bearer, running_stack
+from tools.openapi import described_routes
 
 # What chance finds for each route; without FUZZ, the little there is time for in every run.
 CHANCES = os.environ.get("FUZZ", "2")

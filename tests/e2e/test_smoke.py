@@ -30,7 +30,7 @@ ADMIN = {"SMOKE_IDENTIFIER": PHONES["admin"], "SMOKE_PASSWORD": PASSWORD}
 def smoke(base_url: str, **environment: str) -> tuple[int, str]:
     """Run it as make does; return the exit code and what it told."""
     done = subprocess.run(
-        [sys.executable, "-m", "local.smoke"],
+        [sys.executable, "-m", "tools.smoke"],
         cwd=ROOT,
         env=os.environ
         | {"BASE_URL": base_url, "PYTHONPATH": "functions:layers/common:."}

@@ -11,8 +11,8 @@ from typing import Any
 
 import jsonschema_rs
 
-from local.routes import DEFAULT, Route, routes
 from local.template import ROOT
+from tools.routes import DEFAULT, Route, routes
 
 
 def check(method: str, path: str, status: int, headers: Mapping[str, str], body: bytes) -> None:

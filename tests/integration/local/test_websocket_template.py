@@ -8,10 +8,10 @@ import pytest
 from local import template as sam
 from local.api_resources import UnsupportedLocally
 from local.conditions import leave_out_conditional
-from local.expanded_template import expanded
 from local.supported import check_supported
 from local.versions import call_functions_themselves
 from local.websocket_api import adapt_websocket_apis, call_back_at
+from tools.expanded_template import expanded
 
 CLOUD = "http://127.0.0.1:4566"
 

@@ -24,14 +24,14 @@ from fieldgate.db.tables import (
 )
 from fieldgate.db.url import parse_url
 from local.postgres import PostgresServer
-from local.restored_database import END_REASON, TRIGGERS, begin_anew, look, main
-from local.restored_objects import compare
 from realtime.audiences import Viewer
 from realtime.events import Replay
 from realtime.stream_store import events_after
 from tests.conftest import in_database, run_sql
 from tests.support.people import Person, register
 from tests.support.stream import Stream, new_event
+from tools.restored_database import END_REASON, TRIGGERS, begin_anew, look, main
+from tools.restored_objects import compare
 from uploads.processing import variant_keys
 
 _numbers = count(1)

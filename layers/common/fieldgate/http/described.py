@@ -3,7 +3,7 @@
     @app.post("/api/v1/things/{id}/close", responses=refusals(CONFLICT="it is closed already"))
 
 What follows from how a route is made is added there and not listed: 400, 401, 403 for its
-permission, 409 for a repeated key, 413, 429, 500, 503 (local/openapi.py). Nothing here is looked at
+permission, 409 for a repeated key, 413, 429, 500, 503 (tools/openapi.py). Nothing here is looked at
 before somebody asks for the description: a shape is a TypedDict, which costs nothing to define.
 """
 

@@ -1,6 +1,6 @@
-"""Says which modules each function loads by being imported; run bare, by local/import_budgets.py.
+"""Says which modules each function loads by being imported; run bare, by tools/import_budgets.py.
 
-    python -P local/import_census.py "fieldgate.http:identity.login identity.logout" ...
+    python -P tools/import_census.py "fieldgate.http:identity.login identity.logout" ...
 
 Each argument is what some functions begin with, and the functions. They are imported in copies of a
 process that has imported the beginning and nothing else, which costs a fifth of a new interpreter

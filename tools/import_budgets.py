@@ -1,7 +1,7 @@
 """How many modules a function may load by being imported: what its cold start grows with.
 
-    python -m local.import_budgets            which function loads more than its budget
-    python -m local.import_budgets --write    make the budgets what is loaded now
+    python -m tools.import_budgets            which function loads more than its budget
+    python -m tools.import_budgets --write    make the budgets what is loaded now
 
 Counted are modules, which no busy machine changes, and not time (benchmarks/cold_start.py). The
 packages are those of .venv, at the versions of the layers.
@@ -48,14 +48,14 @@ def over_budget(found: Mapping[str, set[str]], budgets: Mapping[str, int]) -> li
     faults = [f"{name} has a budget and is no function" for name in budgets if name not in found]
     for name, modules in found.items():
         if name not in budgets:
-            faults.append(f"{name} has no budget: python -m local.import_budgets --write")
+            faults.append(f"{name} has no budget: python -m tools.import_budgets --write")
         elif len(modules) > budgets[name] * (1 + SLACK):
             packages = Counter(module.partition(".")[0] for module in modules).most_common(8)
             faults.append(
                 f"{name} loads {len(modules)} modules by being imported, and its budget is"
                 f" {budgets[name]}. Most are of {', '.join(f'{p} ({n})' for p, n in packages)}."
                 " Import what is heavy where it is used (python -X importtime says what is); where"
-                " it is needed at once: python -m local.import_budgets --write"
+                " it is needed at once: python -m tools.import_budgets --write"
             )
     return faults
 
@@ -77,7 +77,7 @@ def loaded() -> dict[str, set[str]]:
     arguments = [f"{beginning}:{' '.join(names)}" for beginning, names in groups.items()]
     path = (ROOT / "functions", ROOT / "layers/common", ROOT)
     ran = subprocess.run(
-        [sys.executable, "-P", "-W", "error", str(ROOT / "local/import_census.py"), *arguments],
+        [sys.executable, "-P", "-W", "error", str(ROOT / "tools/import_census.py"), *arguments],
         env={"PYTHONPATH": ":".join(map(str, path))},
         capture_output=True,
         text=True,

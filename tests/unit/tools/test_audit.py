@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from local import audit
+from tools import audit
 
 CLEAN = {"name": "boto3", "version": "1.43.1", "vulns": []}
 SKIPPED = {"name": "boto3", "skip_reason": "Dependency not found on PyPI: boto3 (1.43.1)"}

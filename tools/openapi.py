@@ -1,7 +1,7 @@
-"""`python -m local.openapi`: write docs/openapi.json and docs/reference/, of all HTTP functions.
+"""`python -m tools.openapi`: write docs/openapi.json and docs/reference/, of all HTTP functions.
 
 Each function describes its own routes (FastAPI); template.yaml says which there are and what needs
-a token; what follows from how a route is made is added here: `Route` (local/routes.py) has it.
+a token; what follows from how a route is made is added here: `Route` (tools/routes.py) has it.
 """
 
 import inspect
@@ -19,9 +19,9 @@ from pydantic import TypeAdapter
 from pydantic.alias_generators import to_camel
 
 from fieldgate.http.described import CODES, SHAPE
-from local import openapi_parts as parts
-from local.routes import DEFAULT, Route, routes
 from local.template import ROOT
+from tools import openapi_parts as parts
+from tools.routes import DEFAULT, Route, routes
 
 TARGET = ROOT / "docs/openapi.json"
 
@@ -285,7 +285,7 @@ def _renamed(text: str) -> str:
 
 
 if __name__ == "__main__":
-    from local import reference
+    from tools import reference
 
     TARGET.write_text(written())
     reference.write(document())

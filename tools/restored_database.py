@@ -1,4 +1,4 @@
-"""`python -m local.restored_database URL`: see that a database that was restored is whole.
+"""`python -m tools.restored_database URL`: see that a database that was restored is whole.
 
 What it asks leaves no trace: attempts to write are rolled back. `--begin-anew` then does what has
 to be done after going back in time (docs/disaster-recovery.md); `--originals` and `--published`
@@ -24,7 +24,7 @@ from fieldgate.db.tables.sessions import sessions
 from fieldgate.db.url import parse_url
 from fieldgate.errors import ConfigurationError, Unavailable
 from fieldgate.settings import load
-from local.restored_objects import Finding, compare
+from tools.restored_objects import Finding, compare
 
 ACTOR = "operations:restore"
 END_REASON = "restored"
@@ -221,7 +221,7 @@ def _counts(connection: Connection) -> Finding:
 
 
 def main(arguments: list[str]) -> int:
-    parser = argparse.ArgumentParser(prog="python -m local.restored_database")
+    parser = argparse.ArgumentParser(prog="python -m tools.restored_database")
     parser.add_argument("url", help="postgresql://user:password@host/database")
     parser.add_argument("--originals", default="", help="bucket of originals, to be compared")
     parser.add_argument("--published", default="", help="bucket of variants, to be compared")

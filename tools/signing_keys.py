@@ -1,4 +1,4 @@
-"""`python -m local.signing_keys`: make a key pair for access tokens.
+"""`python -m tools.signing_keys`: make a key pair for access tokens.
 
 The private key goes to a secret, the set of public keys to an SSM parameter; docs/operations.md
 says how, and how to rotate them.

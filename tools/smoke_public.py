@@ -10,10 +10,10 @@ import aiohttp
 import httpx
 
 from fieldgate.http.edge import SECURITY_HEADERS
-from local.smoke_report import CheckFailed, Report, expect
-from local.smoke_settings import Settings
-from local.smoke_talk import CONNECT_SECONDS, Talk, body_of, is_untrusted, said
 from local.template import ROOT
+from tools.smoke_report import CheckFailed, Report, expect
+from tools.smoke_settings import Settings
+from tools.smoke_talk import CONNECT_SECONDS, Talk, body_of, is_untrusted, said
 
 CERTIFICATE_DAYS = 14
 FOREIGN_ORIGIN = "https://elsewhere.example"

@@ -9,9 +9,9 @@ import boto3
 import pytest
 from botocore.stub import Stubber
 
-from local import roll_back
-from local.deploy_to_aws import command as deployment
-from local.sam_deploy import sam_deploy
+from tools import roll_back
+from tools.deploy_to_aws import command as deployment
+from tools.sam_deploy import sam_deploy
 
 STACK = {"StackName": "fieldgate-staging"}
 TEMPLATE = "Resources: {Layer: {Properties: {ContentUri: s3://artifacts/0123}}}\n"

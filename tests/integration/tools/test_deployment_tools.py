@@ -9,11 +9,9 @@ import jwt
 import pytest
 
 from fieldgate import settings, tokens
-from local.child import ServerFailed
-from local.deploy_to_aws import command
-from local.parameters import chosen
-from local.signing_keys import write_keys
 from local.template import read_parameters, read_template
+from tools.deploy_to_aws import command
+from tools.signing_keys import write_keys
 
 
 def test_given_parameters_complete_those_of_the_environment(
@@ -60,13 +58,3 @@ def test_the_keys_made_sign_and_verify(tmp_path: Path, environment: pytest.Monke
 def test_a_mistake_is_said_plainly(environment: str, given: list[str], complaint: str) -> None:
     with pytest.raises(SystemExit, match=complaint):
         command(environment, given)
-
-
-def test_a_local_stack_takes_parameters_of_the_template_and_no_others() -> None:
-    assert chosen("AgentSignIn=otp SmsCountries='KE,UG'") == {
-        "AgentSignIn": "otp",
-        "SmsCountries": "KE,UG",
-    }
-    for mistake in ("AgentSignIn", "AgentSignin=otp", "=otp"):
-        with pytest.raises(ServerFailed, match="not Name=value of a template's parameter"):
-            chosen(mistake)

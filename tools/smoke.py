@@ -9,16 +9,16 @@ import os
 import sys
 import time
 
-from local.smoke_settings import Misuse, Settings
+from tools.smoke_settings import Misuse, Settings
 
 
 async def run(settings: Settings) -> int:
     """Run the checks, and tell of each; returns the exit code."""
     # Not above: importing takes a second, and Ctrl-C in it is no reason for a trace.
-    from local.smoke_account import check_account  # noqa: PLC0415
-    from local.smoke_public import check_public  # noqa: PLC0415
-    from local.smoke_report import Report  # noqa: PLC0415
-    from local.smoke_talk import talking_to  # noqa: PLC0415
+    from tools.smoke_account import check_account  # noqa: PLC0415
+    from tools.smoke_public import check_public  # noqa: PLC0415
+    from tools.smoke_report import Report  # noqa: PLC0415
+    from tools.smoke_talk import talking_to  # noqa: PLC0415
 
     began = time.monotonic()
     report = Report(settled_at=began + settings.settle_seconds)

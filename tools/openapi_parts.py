@@ -8,8 +8,8 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from fieldgate.http.described import STATUS_OF
-from local.routes import Route
 from local.template import ROOT
+from tools.routes import Route
 
 type Json = dict[str, Any]
 # Of one status, each code and when it comes.

@@ -2,7 +2,7 @@
 
 import pytest
 
-from local.smoke_settings import Misuse, Settings
+from tools.smoke_settings import Misuse, Settings
 
 CREDENTIALS = {"SMOKE_IDENTIFIER": "+254711000001", "SMOKE_PASSWORD": "correct horse"}
 

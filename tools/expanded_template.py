@@ -1,4 +1,4 @@
-"""`python -m local.expanded_template`: write the CloudFormation template that AWS would deploy.
+"""`python -m tools.expanded_template`: write the CloudFormation template that AWS would deploy.
 
 Linters read this one, not template.yaml: what SAM adds (roles, permissions, routes) and what only
 shows after expansion is hidden from them there.

@@ -1,4 +1,4 @@
-"""`python -m local.roll_back ENV`: deploy again what ran before the last deployment from here.
+"""`python -m tools.roll_back ENV`: deploy again what ran before the last deployment from here.
 
 That is the template as it was deployed, which names its code by address in the artifacts' bucket,
 and the parameters it had: the same bytes run again, and nothing is built. A deployment that fails
@@ -16,8 +16,8 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from local.sam_deploy import sam_deploy
 from local.template import ROOT
+from tools.sam_deploy import sam_deploy
 
 # What CloudFormation shows in place of a parameter that is a secret. Left out, it stays as it is.
 HIDDEN = "****"

@@ -1,4 +1,4 @@
-"""`python -m local.deploy_to_aws ENV`: run sam deploy with all of its parameters.
+"""`python -m tools.deploy_to_aws ENV`: run sam deploy with all of its parameters.
 
 `sam deploy --parameter-overrides` takes the place of the list in samconfig.toml and doesn't add to
 it; so what the environment has there, what `PARAMETERS` holds ("Name=value Other=value", quoted as
@@ -14,9 +14,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from local.parameters import current_commit
-from local.roll_back import keep
-from local.sam_deploy import sam_deploy
 from local.template import read_parameters, read_template
+from tools.roll_back import keep
+from tools.sam_deploy import sam_deploy
 
 
 def command(environment: str, given: Sequence[str]) -> list[str]:

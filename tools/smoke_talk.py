@@ -12,8 +12,8 @@ from typing import Any
 import aiohttp
 import httpx
 
-from local.smoke_report import CheckFailed, expect
-from local.smoke_settings import Settings
+from tools.smoke_report import CheckFailed, expect
+from tools.smoke_settings import Settings
 
 REQUEST_SECONDS = 30.0  # the gateway's own limit
 CONNECT_SECONDS = 10.0

@@ -117,7 +117,7 @@ def main() -> int:
         codes.append(tell(name, result))
     if not any(codes):
         for name in EXCEPTIONS.keys() - found:
-            print(f"{name} is not found any more: take it out of EXCEPTIONS (local/audit.py)")
+            print(f"{name} is not found any more: take it out of EXCEPTIONS (tools/audit.py)")
             codes.append(1)
     return 1 if 1 in codes else max(codes)
 

@@ -11,9 +11,9 @@ import aiohttp
 import httpx
 
 from local.sample_photo import camera_jpeg
-from local.smoke_report import CheckFailed, Report, expect, undone
-from local.smoke_settings import Settings
-from local.smoke_talk import RECORD_END, REQUEST_SECONDS, Talk, body_of, records_of, said
+from tools.smoke_report import CheckFailed, Report, expect, undone
+from tools.smoke_settings import Settings
+from tools.smoke_talk import RECORD_END, REQUEST_SECONDS, Talk, body_of, records_of, said
 
 HEARD_SECONDS = 60
 # The authorizer may know a session that ended for half a minute.

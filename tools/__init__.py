@@ -1,0 +1,1 @@
+"""What deploys, describes and checks the project, run as `python -m tools.X` or by make."""
