@@ -10,6 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from fieldgate.authorizer import AuthorizerContext
 from fieldgate.errors import Forbidden, TokenExpired, Unauthorized, Unavailable
 
+_CALLER = "fieldgate.caller"
+
 
 class Caller(BaseModel):
     """A signed-in user. `permissions` are `resource:action` strings."""
@@ -34,7 +36,15 @@ def caller_of(request: Request) -> Caller:
         Unavailable: the authorizer could not look at the token.
 
     """
-    context = AuthorizerContext.from_event(request.scope.get("aws.event", {}))
+    found: Caller | None = request.scope.get(_CALLER)
+    if found is None:
+        # The limit asks before the route does.
+        found = request.scope[_CALLER] = _from_event(request.scope.get("aws.event", {}))
+    return found
+
+
+def _from_event(event: dict[str, Any]) -> Caller:
+    context = AuthorizerContext.from_event(event)
     if context.failure == TokenExpired.default_code:
         raise TokenExpired("The access token has expired.")
     if context.failure == Unavailable.default_code:

@@ -56,8 +56,10 @@ class Edge:
                 headers[request_id.HEADER] = correlation_id
                 too_many = message["status"] == HTTPStatus.TOO_MANY_REQUESTS
                 limits = limit_headers(scope, headers.get("retry-after") if too_many else None)
+                given = set(headers.keys())
                 for name, value in (SECURITY_HEADERS | limits).items():
-                    headers.setdefault(name, value)
+                    if name.lower() not in given:
+                        headers.append(name, value)
                 logger().info("request answered", extra={"status_code": message["status"]})
             await send(message)
 
