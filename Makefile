@@ -128,8 +128,8 @@ load: .venvs/bench/synced ## Have agents work on an environment that is there: B
 openapi: .venv/synced ## Write docs/openapi.json and docs/reference/ anew
 	$(PYTHON) -m tools.openapi
 
-restored: .venv/synced ## Look at a database that was restored: URL=postgresql://... (docs/disaster-recovery.md)
-	@exec $(PYTHON) -m tools.restored_database "$$URL" $(ARGS)
+restored: .venv/synced ## Look at a restored database, URL in the environment (docs/disaster-recovery.md)
+	@exec $(PYTHON) -m tools.restored_database $(ARGS)
 
 keys: .venv/synced ## Make a key pair to sign access tokens with, in .build/
 	$(PYTHON) -m tools.signing_keys

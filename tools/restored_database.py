@@ -1,4 +1,7 @@
-"""`python -m tools.restored_database URL`: see that a database that was restored is whole.
+"""`python -m tools.restored_database`: see that a database that was restored is whole.
+
+URL in the environment says which: an argument, with the password in it, would stand in the list of
+processes for all to read.
 
 What it asks leaves no trace: attempts to write are rolled back. `--begin-anew` then does what has
 to be done after going back in time (docs/disaster-recovery.md); `--originals` and `--published`
@@ -7,6 +10,7 @@ DATABASE_CA_CERT names RDS's authorities.
 """
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -222,16 +226,16 @@ def _counts(connection: Connection) -> Finding:
 
 def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m tools.restored_database")
-    parser.add_argument("url", help="postgresql://user:password@host/database")
     parser.add_argument("--originals", default="", help="bucket of originals, to be compared")
     parser.add_argument("--published", default="", help="bucket of variants, to be compared")
     parser.add_argument("--begin-anew", action="store_true", help="after going back in time")
     parser.add_argument("--end-sessions", action="store_true", help="with it: sign everybody out")
     given = parser.parse_args(arguments)
-    if not given.url:
-        parser.error("which database? make restored URL=postgresql://...")
+    url = os.environ.get("URL")
+    if not url:
+        parser.error("which database? export URL=postgresql://user:password@host/database")
     try:
-        address = parse_url(given.url, "URL")
+        address = parse_url(url, "URL")
     except ConfigurationError as error:
         parser.error(str(error))
     if bool(given.originals) != bool(given.published):

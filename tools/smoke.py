@@ -24,10 +24,11 @@ async def run(settings: Settings) -> int:
     report = Report(settled_at=began + settings.settle_seconds)
     report.console.print(f"[bold]{settings.base_url}[/bold]")
     async with talking_to(settings) as talk:
-        if await check_public(report, settings, talk):
-            await check_account(report, settings, talk)
+        distrust = await check_public(report, settings, talk)
+        if distrust:
+            report.leave_out("signing in, an upload", distrust)
         else:
-            report.leave_out("signing in, an upload", "not told credentials: it is none of ours")
+            await check_account(report, settings, talk)
     return report.close(time.monotonic() - began)
 
 

@@ -35,16 +35,16 @@ async def check_account(report: Report, settings: Settings, talk: Talk) -> None:
             return
         async with undone(report, "sign out", look.sign_out):
             await report.check("GET /auth/me", look.profile)
-            if "health:read" in look.permissions:
-                await report.check("GET /health/dependencies", look.dependencies)
+            if lacks := look.lacks("health:read"):
+                report.leave_out("GET /health/dependencies", lacks)
             else:
-                report.leave_out("GET /health/dependencies", "the account lacks health:read")
+                await report.check("GET /health/dependencies", look.dependencies)
             await report.check("negotiate", look.negotiate)
             listens = await report.check("WebSocket, ping", look.connect)
-            if {"media:read", "media:write"} <= look.permissions:
-                await _check_upload(report, look, listens=listens)
+            if lacks := look.lacks("media:read", "media:write"):
+                report.leave_out("an upload", lacks)
             else:
-                report.leave_out("an upload", "the account lacks media:read or media:write")
+                await _check_upload(report, look, listens=listens)
 
 
 async def _check_upload(report: Report, look: "AccountChecks", *, listens: bool) -> None:
@@ -71,7 +71,8 @@ class AccountChecks:
         self.talk = talk
         self.connections = connections
         self.photo = camera_jpeg(64, 48, gps=False)
-        self.permissions: set[str] = set()
+        # Unknown until the profile was read.
+        self.permissions: set[str] | None = None
         self.upload: dict[str, Any] = {}
         self.socket: aiohttp.ClientWebSocketResponse | None = None
 
@@ -89,6 +90,13 @@ class AccountChecks:
         profile = await self.talk.data("GET", "/api/v1/auth/me", 200)
         self.permissions = set(profile["permissions"])
         return ", ".join(profile["roles"])
+
+    def lacks(self, *permissions: str) -> str:
+        """Return why what takes these permissions can't be tried, or nothing if it can."""
+        if self.permissions is None:
+            return "GET /auth/me failed, so what the account may do is not known"
+        missing = [one for one in permissions if one not in self.permissions]
+        return f"the account lacks {' and '.join(missing)}" if missing else ""
 
     async def dependencies(self) -> str:
         report = await self.talk.data("GET", "/health/dependencies", 200)

@@ -23,16 +23,18 @@ PREFLIGHT = {
 }
 
 
-async def check_public(report: Report, settings: Settings, talk: Talk) -> bool:
-    """Run the checks; return whether it is one of ours, which may be told credentials."""
+async def check_public(report: Report, settings: Settings, talk: Talk) -> str:
+    """Run the checks; return why it may not be told credentials, or nothing if it may."""
     look = PublicChecks(settings, talk)
     if not await report.check("reached", look.reached):
+        if look.is_untrusted:
+            return "not told credentials: its certificate is not to be trusted"
         report.console.print(
             f"Nobody to ask at {settings.base_url}. Is the address right"
             + (", and does `make up` run?" if settings.is_local else "?"),
             soft_wrap=True,
         )
-        return False
+        return "nothing answered there"
     if settings.base_url.startswith("https://"):
         await report.check("certificate", look.certificate)
     else:
@@ -54,7 +56,9 @@ async def check_public(report: Report, settings: Settings, talk: Talk) -> bool:
     await report.check("CORS, another's page", look.foreign_origin)
     await report.check("negotiate: 401", look.negotiate)
     await report.check("WebSocket without token", look.socket_refused)
-    return bool(look.environment)
+    if not look.environment:
+        return "not told credentials: /health/version does not say which environment it is"
+    return ""
 
 
 class PublicChecks:
@@ -64,13 +68,15 @@ class PublicChecks:
         self.settings = settings
         self.talk = talk
         self.environment = ""
+        self.is_untrusted = False
 
     async def reached(self) -> str:
         """Whoever answers is reached, be it with an error."""
         try:
             answer = await self.talk.ask("GET", "/generate_204")
         except httpx.HTTPError as error:
-            if is_untrusted(error):
+            self.is_untrusted = is_untrusted(error)
+            if self.is_untrusted:
                 raise CheckFailed(f"the certificate is not to be trusted: {error}") from None
             raise
         return f"HTTP {answer.status_code}"

@@ -153,6 +153,8 @@ def test_a_certificate_that_nobody_trusts_is_a_failure(tmp_path: Path) -> None:
         code, told = smoke(f"https://localhost:{port}", SETTLE_SECONDS="0")
     assert code == 1
     assert "the certificate is not to be trusted" in told
+    assert "not told credentials: its certificate is not to be trusted" in told
+    assert "Nobody to ask" not in told
 
 
 @pytest.mark.parametrize(
@@ -175,6 +177,7 @@ def test_nobody_there_is_said_at_once() -> None:
     assert code == 1
     assert f"Nobody to ask at {url}" in told
     assert "make up" in told
+    assert "left out signing in, an upload         nothing answered there" in told
 
 
 def test_without_an_address_it_says_how_it_is_called() -> None:

@@ -271,7 +271,8 @@ def test_the_command_says_it_line_by_line_and_by_its_exit_code(
 ) -> None:
     register(database, somebody())
     epoch = epoch_of(database)
-    assert main([database_url, "--begin-anew"]) == 0
+    environment.setenv("URL", database_url)
+    assert main(["--begin-anew"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("ok  schema: 0")
     assert not [line for line in lines if line.startswith("BAD")]
@@ -279,9 +280,18 @@ def test_the_command_says_it_line_by_line_and_by_its_exit_code(
     assert epoch_of(database) != epoch
 
     run_sql(database_url, "ALTER TABLE media DISABLE TRIGGER record_change")
-    assert main([database_url]) == 1
+    assert main([]) == 1
     assert "BAD triggers: missing or off: media.record_change" in capsys.readouterr().out
-    assert main([in_database(database_url, "nowhere")]) == 2
-    for misuse in [""], ["localhost:5432"], [database_url, "--end-sessions"]:
+    # Never as an argument, which the list of processes would show with its password.
+    for misuse in [database_url], ["--end-sessions"]:
         with pytest.raises(SystemExit, match="2"):
             main(misuse)
+    environment.setenv("URL", in_database(database_url, "nowhere"))
+    assert main([]) == 2
+    for no_url in "", "localhost:5432":
+        environment.setenv("URL", no_url)
+        with pytest.raises(SystemExit, match="2"):
+            main([])
+    environment.delenv("URL")
+    with pytest.raises(SystemExit, match="2"):
+        main([])
