@@ -1,6 +1,5 @@
 """Somebody in the field, and each thing that they do, for `benchmarks.costs` to count."""
 
-import hashlib
 import itertools
 import json
 import os
@@ -12,6 +11,14 @@ from typing import Any
 import aiohttp
 
 from benchmarks.load_service import LoadService
+from benchmarks.upload_bodies import (
+    DOCUMENT_BYTES,
+    PDF_HEADER,
+    chunks_body,
+    chunks_of,
+    document_body,
+    photo_body,
+)
 from fieldgate.db.engine import Database
 from identity.passwords import hash_password
 from local.accounts import PASSWORD
@@ -19,8 +26,6 @@ from local.front_door import HUB_PATH
 from local.sample_photo import camera_jpeg
 from tests.support.people import Person, register
 
-CHUNK = 512 * 1024
-DOCUMENT_BYTES = 2 * 1024**2
 # Who sign in: one who works, and those who sign in to be counted.
 AGENTS = 20
 
@@ -85,14 +90,7 @@ class Field:
 
     async def send_photo(self) -> None:
         content = self._photo + os.urandom(8)
-        body = {
-            "folder": "farmers",
-            "filename": "leaf.jpg",
-            "contentType": "image/jpeg",
-            "size": len(content),
-            "sha256": hashlib.sha256(content).hexdigest(),
-        }
-        found = await self._ask("POST", "/uploads/presign", body, self._agent)
+        found = await self._ask("POST", "/uploads/presign", photo_body(content), self._agent)
         await self._put(found, content)
         await self._service.settle()
         media = await self._ask("GET", f"/media/{found['mediaId']}", None, self._agent)
@@ -105,22 +103,11 @@ class Field:
             self._service.workers.sent["bytes to phones"] += len(await answer.read())
 
     async def send_document(self) -> None:
-        content = b"%PDF-1.7\n" + os.urandom(DOCUMENT_BYTES - 9)
-        chunks = [content[start : start + CHUNK] for start in range(0, len(content), CHUNK)]
-        body = {
-            "folder": "client-documents",
-            "filename": "a.pdf",
-            "contentType": "application/pdf",
-            "size": len(content),
-            "sha256": hashlib.sha256(content).hexdigest(),
-        }
-        upload = await self._ask("POST", "/uploads", body, self._agent)
-        wanted = [
-            {"number": number, "sha256": hashlib.sha256(chunk).hexdigest()}
-            for number, chunk in enumerate(chunks, start=1)
-        ]
+        content = PDF_HEADER + os.urandom(DOCUMENT_BYTES - len(PDF_HEADER))
+        chunks = chunks_of(content)
+        upload = await self._ask("POST", "/uploads", document_body(content), self._agent)
         path = f"/uploads/{upload['uploadId']}"
-        signed = await self._ask("POST", f"{path}/urls", {"chunks": wanted}, self._agent)
+        signed = await self._ask("POST", f"{path}/urls", chunks_body(chunks), self._agent)
         for found, chunk in zip(signed["urls"], chunks, strict=True):
             await self._put(found, chunk)
         await self._ask("POST", f"{path}/complete", None, self._agent)

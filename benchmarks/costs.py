@@ -47,6 +47,26 @@ FIXED: dict[str, tuple[float, str, str]] = {
 # Lambda looks into a queue that is empty with five long polls of 20 s.
 EMPTY_RECEIVES = 5 * 3 * 60 * HOURS
 
+INTRO = (
+    f"What each thing that somebody does asks of AWS is counted against the functions, {TIMES}"
+    " times; how often it is done, and what AWS asks for it, are the tables below. Prices are"
+    " those of us-east-1 without free tiers. [What it says, and what to change](../docs/costs.md)."
+)
+NOTES = (
+    (
+        "Durations are this machine's, stretched by the part of a processor that a function's"
+        " memory gives it; cold starts are not in them."
+    ),
+    (
+        "Each change is told by itself; with more people at once the relay and the fan-out serve"
+        " many with one invocation."
+    ),
+    (
+        "Not in it: support, tax, backups beyond the database's size, CloudFront, requests to"
+        " Valkey, and what passes the NAT gateway (some KB a text or a push)."
+    ),
+)
+
 
 class Model:
     """Dollars a month, of what was counted; `memory` is each function's, in MB."""
@@ -146,49 +166,27 @@ def section(counted: Mapping[str, Counted]) -> Section:
         Comparison("what there is whoever comes", "$ a month", [always]),
         Comparison("texts with codes", "$ a month", [model.texts(usual())]),
     ]
-    return Section(
-        "costs",
-        "Costs",
-        f"What each thing that somebody does asks of AWS is counted against the functions, {TIMES}"
-        " times; how often it is done, and what AWS asks for it, are the tables below. Prices are"
-        " those of us-east-1 without free tiers. [What it says, and what to"
-        " change](../docs/costs.md).",
-        comparisons,
-        [
-            _features_table(features),
-            Table(
-                "What there is whoever comes, $ a month",
-                ["", "$", ""],
-                [[name, f"{dollars:,.2f}", what] for name, (dollars, what) in fixed.items()],
-            ),
-            Table(
-                f"Which knob matters: what {PEOPLE:,} people cost more when it is doubled",
-                ["", "$ a month"],
-                [[name, f"{dollars:+,.2f}"] for name, dollars in knobs(counted, model).items()],
-            ),
-            Table(
-                "What one active person does",
-                ["", "", "why"],
-                [[name, f"{value:g}", why] for name, (value, why) in USAGE.items()],
-            ),
-            _counted_table(counted, model),
-            _prices_table(),
-        ],
-        [
-            (
-                "Durations are this machine's, stretched by the part of a processor that a"
-                " function's memory gives it; cold starts are not in them."
-            ),
-            (
-                "Each change is told by itself; with more people at once the relay and the fan-out"
-                " serve many with one invocation."
-            ),
-            (
-                "Not in it: support, tax, backups beyond the database's size, CloudFront, requests"
-                " to Valkey, and what passes the NAT gateway (some KB a text or a push)."
-            ),
-        ],
-    )
+    tables = [
+        _features_table(features),
+        Table(
+            "What there is whoever comes, $ a month",
+            ["", "$", ""],
+            [[name, f"{dollars:,.2f}", what] for name, (dollars, what) in fixed.items()],
+        ),
+        Table(
+            f"Which knob matters: what {PEOPLE:,} people cost more when it is doubled",
+            ["", "$ a month"],
+            [[name, f"{dollars:+,.2f}"] for name, dollars in knobs(counted, model).items()],
+        ),
+        Table(
+            "What one active person does",
+            ["", "", "why"],
+            [[name, f"{value:g}", why] for name, (value, why) in USAGE.items()],
+        ),
+        _counted_table(counted, model),
+        _prices_table(),
+    ]
+    return Section("costs", "Costs", INTRO, comparisons, tables, NOTES)
 
 
 def _features_table(features: Mapping[str, Bill]) -> Table:
@@ -223,7 +221,7 @@ def _counted_table(counted: Mapping[str, Counted], model: Model) -> Table:
 def _prices_table() -> Table:
     rows = [
         [
-            f"{price['dollars']:.10f}".rstrip("0"),
+            f"{price['dollars']:.10f}".rstrip("0").rstrip("."),
             *(price[key] for key in ("per", "official", "seen")),
         ]
         for price in tomllib.loads(PRICES.read_text()).values()

@@ -14,11 +14,12 @@ from pathlib import Path
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
+from benchmarks.function_settings import function_settings
 from benchmarks.load_gateway import STAGE, Gateway
 from benchmarks.load_queues import Queues, mappings, object_created
 from benchmarks.load_workers import Workers
 from benchmarks.traffic import Counting, FaultyRequests, operation
-from fieldgate import settings, tokens
+from fieldgate import settings
 from fieldgate.db.engine import Database
 from fieldgate.db.migrate import migrate
 from fieldgate.db.url import parse_url
@@ -116,36 +117,17 @@ def _modules() -> Iterator[str]:
 
 
 def _environment(url: str, storage_url: str, texts_url: str) -> dict[str, str]:
-    private, public = tokens.new_signing_key()
     assert {mapping.queue for mapping in mappings()} == QUEUES.keys()
     queues = {f"{name}_QUEUE_URL": f"{url}/{queue}" for queue, name in QUEUES.items()}
-    return (
-        BUCKETS
-        | queues
-        | {
-            "ENVIRONMENT": "benchmark",
-            "AWS_DEFAULT_REGION": sam.REGION,
-            "AWS_ACCESS_KEY_ID": ACCOUNT,
-            "AWS_SECRET_ACCESS_KEY": SECRET,
-            "AWS_EC2_METADATA_DISABLED": "true",
-            "AWS_ENDPOINT_URL_SQS": url,
-            "REALTIME_ENDPOINT": url + STAGE,
-            "STORAGE_ENDPOINT": storage_url,
-            "STORAGE_REGION": sam.REGION,
-            "STORAGE_ACCESS_KEY": ACCOUNT,
-            "STORAGE_SECRET_KEY": SECRET,
-            "PEPPER": "a-pepper-for-benchmarks-and-nothing-else",
-            "JWT_ISSUER": "https://api.fieldgate.test",
-            "JWT_AUDIENCE": "fieldgate-app",
-            "JWT_SIGNING_KEY": private,
-            "JWT_PUBLIC_KEYS": f'{{"keys": [{public}]}}',
-            "AFRICAS_TALKING_USERNAME": "fieldgate",
-            "AFRICAS_TALKING_API_KEY": TEXTS_KEY,
-            "AFRICAS_TALKING_URL": texts_url,
-            "FIREBASE_ENABLED": "true",
-            "FIREBASE_PROJECT_ID": PROJECT_ID,
-        }
-    )
+    providers = {
+        "AFRICAS_TALKING_USERNAME": "fieldgate",
+        "AFRICAS_TALKING_API_KEY": TEXTS_KEY,
+        "AFRICAS_TALKING_URL": texts_url,
+        "FIREBASE_ENABLED": "true",
+        "FIREBASE_PROJECT_ID": PROJECT_ID,
+    }
+    realtime = {"REALTIME_ENDPOINT": url + STAGE}
+    return function_settings(url, storage_url) | BUCKETS | queues | realtime | providers
 
 
 def _telling(queues: Queues) -> object:

@@ -12,7 +12,6 @@ from gevent import monkey
 
 monkey.patch_all()
 
-import hashlib
 import itertools
 import json
 import os
@@ -33,14 +32,19 @@ from locust.env import Environment
 from locust.stats import RequestStats
 
 from benchmarks.load_orders import ADDRESS_HEADER, HOURLY, PING_SECONDS, Orders
+from benchmarks.upload_bodies import (
+    DOCUMENT_BYTES,
+    PDF_HEADER,
+    chunks_body,
+    chunks_of,
+    document_body,
+    photo_body,
+)
 
 POLL_SECONDS = 1.0
 MOST_POLLS = 30
 MOST_BEGIN_SECONDS = 300
 CODE = re.compile(r"\b(\d{6})\b")
-DOCUMENT = b"%PDF-1.7\n"
-CHUNK = 512 * 1024
-DOCUMENT_BYTES = 2 * 1024**2
 
 orders = Orders.from_json(json.loads(sys.stdin.read()))
 people = itertools.cycle(orders.people)
@@ -138,37 +142,18 @@ class FieldAgent(FastHttpUser):
 
     def send_photo(self) -> None:
         content = photo + os.urandom(8)  # like no other; what follows a JPEG's end is no harm
-        body = {
-            "folder": "farmers",
-            "filename": "leaf.jpg",
-            "contentType": "image/jpeg",
-            "size": len(content),
-            "sha256": hashlib.sha256(content).hexdigest(),
-        }
-        found = self._ask("POST", "/uploads/presign", body)
+        found = self._ask("POST", "/uploads/presign", photo_body(content))
         if found and self._put(found, content, "photo"):
             self._poll(f"/media/{found['mediaId']}", "/media/{id}", {"ready"})
 
     def send_document(self) -> None:
-        content = DOCUMENT + os.urandom(DOCUMENT_BYTES - len(DOCUMENT))
-        body = {
-            "folder": "client-documents",
-            "filename": "contract.pdf",
-            "contentType": "application/pdf",
-            "size": len(content),
-            "chunkSize": CHUNK,
-            "sha256": hashlib.sha256(content).hexdigest(),
-        }
-        upload = self._ask("POST", "/uploads", body)
+        content = PDF_HEADER + os.urandom(DOCUMENT_BYTES - len(PDF_HEADER))
+        upload = self._ask("POST", "/uploads", document_body(content))
         if not upload:
             return
-        chunks = [content[start : start + CHUNK] for start in range(0, len(content), CHUNK)]
-        wanted = [
-            {"number": number, "sha256": hashlib.sha256(chunk).hexdigest()}
-            for number, chunk in enumerate(chunks, start=1)
-        ]
+        chunks = chunks_of(content)
         path, name = f"/uploads/{upload['uploadId']}", "/uploads/{id}"
-        signed = self._ask("POST", f"{path}/urls", {"chunks": wanted}, name=f"{name}/urls")
+        signed = self._ask("POST", f"{path}/urls", chunks_body(chunks), name=f"{name}/urls")
         for found, chunk in zip(signed["urls"] if signed else [], chunks, strict=False):
             self._put(found, chunk, "chunk")
         if signed and self._ask("POST", f"{path}/complete", name=f"{name}/complete"):

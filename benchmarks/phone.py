@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from benchmarks.service import Service
+from benchmarks.upload_service import Service
 from fieldgate_client.api import Api
 from fieldgate_client.database import Database
 from fieldgate_client.tokens import TokenStore

@@ -20,6 +20,7 @@ from queue import SimpleQueue
 from typing import Any
 
 from benchmarks.lambda_artifacts import Function
+from benchmarks.resident_memory import resident_mib
 
 SECONDS = 60  # that a function has for anything
 # Of Lambda's environment, what makes no call to anywhere.
@@ -79,13 +80,12 @@ class RunningFunction:
         process = Path("/proc") / str(self._process.pid)
         if self._api.failed:
             raise RuntimeError(self._api.failed)
-        status = (process / "status").read_text()
-        peak = next(line for line in status.splitlines() if line.startswith("VmHWM:"))
         main_thread = int((process / "schedstat").read_text().split()[0]) / 1e9
         in_user, in_kernel = (process / "stat").read_text().rpartition(")")[2].split()[11:13]
         all_threads = (int(in_user) + int(in_kernel)) / os.sysconf("SC_CLK_TCK")
         processor = max(main_thread, all_threads)
-        return Usage(at - self._began, processor, int(peak.split()[1]) / 1024)
+        memory = resident_mib("VmHWM", self._process.pid)
+        return Usage(at - self._began, processor, memory)
 
 
 @contextmanager

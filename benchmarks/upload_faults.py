@@ -25,7 +25,8 @@ from aiohttp import web
 from sqlalchemy import select
 
 from benchmarks.phone import FOLDER, new_document, phone
-from benchmarks.service import STAGING, ApiFault, Service, running
+from benchmarks.upload_gateway import ApiFault
+from benchmarks.upload_service import STAGING, Service, running
 from fieldgate.db import engine
 from fieldgate.db.tables.uploads import uploads
 from fieldgate_client.errors import ClientError

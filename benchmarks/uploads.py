@@ -32,9 +32,9 @@ from rich.console import Console
 from benchmarks import tus_server, upload_faults
 from benchmarks.phone import FOLDER, new_document, phone
 from benchmarks.results import Comparison, Section, publish
-from benchmarks.service import Service, running
 from benchmarks.traffic import operation
 from benchmarks.tus_server import TusUpload
+from benchmarks.upload_service import Service, running
 from local.faults import FaultMode
 from local.template import REGION
 from tests.support.gateway import LambdaContext, authorized, http_event
