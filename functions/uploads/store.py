@@ -9,19 +9,16 @@ from uuid import UUID
 from sqlalchemy import (
     ColumnElement,
     Connection,
-    Insert,
     RowMapping,
     Select,
-    String,
-    Uuid,
+    TextClause,
     and_,
     bindparam,
     delete,
     func,
-    insert,
-    literal,
     or_,
     select,
+    text,
     update,
 )
 
@@ -53,29 +50,27 @@ class Media:
 
 _COLUMNS = [media.c[name] for name in Media.__dataclass_fields__]
 
+# For what adds something else along with it, too; its parameters are `new_media_values`.
+NEW_MEDIA = """
+    INSERT INTO media (id, object_key, owner_id, folder, filename, content_type, size, sha256)
+    SELECT id, concat(CAST(:folder AS text), '/', id, CAST(:extension AS text)),
+        :owner_id, :folder, :filename, :content_type, :size, :sha256
+    FROM (SELECT uuidv7() AS id) AS new"""
+
 
 def add_media(
     connection: Connection, owner_id: UUID, folder: Folder, file: DeclaredFile, sha256: str | None
 ) -> Media:
     """Add a `pending` media; the database makes its id, and from that its object key."""
-    statement = new_media(owner_id, folder, file, sha256).returning(*_COLUMNS)
-    return _media(connection.execute(statement).mappings().one())
+    values = new_media_values(owner_id, folder, file, sha256)
+    return _media(connection.execute(_add(), values).mappings().one())
 
 
-def new_media(owner_id: UUID, folder: Folder, file: DeclaredFile, sha256: str | None) -> Insert:
-    """Write the statement that `add_media` is, for what adds something else along with it."""
-    new = select(func.uuidv7().cast(Uuid).label("id")).subquery("new")
-    values = {
-        media.c.id: new.c.id,
-        media.c.object_key: literal(f"{folder}/") + new.c.id.cast(String) + file.extension,
-        media.c.owner_id: literal(owner_id),
-        media.c.folder: literal(folder.value),
-        media.c.filename: literal(file.filename),
-        media.c.content_type: literal(file.content_type),
-        media.c.size: literal(file.size),
-        media.c.sha256: literal(sha256, String),
-    }
-    return insert(media).from_select(list(values), select(*values.values()))
+def new_media_values(
+    owner_id: UUID, folder: Folder, file: DeclaredFile, sha256: str | None
+) -> dict[str, Any]:
+    """Return the parameters of `NEW_MEDIA`."""
+    return vars(file) | {"owner_id": owner_id, "folder": folder.value, "sha256": sha256}
 
 
 def find(connection: Connection, media_id: UUID, owner_id: UUID | None) -> Media | None:
@@ -168,6 +163,11 @@ def remove(connection: Connection, media_id: UUID) -> None:
 def _visible(owner_id: UUID | None) -> ColumnElement[bool]:
     exists = media.c.deleted_at.is_(None)
     return exists if owner_id is None else and_(exists, media.c.owner_id == owner_id)
+
+
+@cache
+def _add() -> TextClause:
+    return text(f"{NEW_MEDIA} RETURNING {', '.join(Media.__dataclass_fields__)}")
 
 
 @cache

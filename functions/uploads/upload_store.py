@@ -6,6 +6,7 @@ and whoever finds nothing to change (None) looks why.
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any
 from uuid import UUID
 
@@ -13,21 +14,20 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     RowMapping,
-    String,
+    TextClause,
     and_,
     case,
     delete,
     func,
-    insert,
-    literal,
     select,
+    text,
     update,
 )
 
 from fieldgate.db.tables.media import media
 from fieldgate.db.tables.uploads import uploads
 from uploads.file_rules import DeclaredFile, Folder
-from uploads.store import new_media
+from uploads.store import NEW_MEDIA, new_media_values
 
 LIFETIME = timedelta(hours=24)
 # So many in a row, and the upload has failed (seed: WF-INTEG-02).
@@ -90,22 +90,9 @@ def add(
     chunk_size: int,
 ) -> Upload:
     """Add an upload and the `pending` media that it will fill: one statement for both."""
-    added = (
-        new_media(owner_id, folder, file, sha256).returning(media.c.id, media.c.object_key)
-    ).cte("added")
-    values: dict[Any, ColumnElement[Any]] = {
-        uploads.c.media_id: added.c.id,
-        uploads.c.object_key: added.c.object_key,
-        uploads.c.owner_id: literal(owner_id),
-        uploads.c.content_type: literal(file.content_type),
-        uploads.c.size: literal(file.size),
-        uploads.c.sha256: literal(sha256, String),
-        uploads.c.chunk_size: literal(chunk_size),
-        uploads.c.expires_at: func.now() + LIFETIME,
-    }
-    statement = insert(uploads).from_select(list(values), select(*values.values()))
-    row = connection.execute(statement.returning(*COLUMNS)).mappings().one()
-    return Upload(**row)
+    values = new_media_values(owner_id, folder, file, sha256)
+    values |= {"chunk_size": chunk_size, "lifetime": LIFETIME}
+    return Upload(**connection.execute(_add(), values).mappings().one())
 
 
 def find(connection: Connection, upload_id: UUID, owner_id: UUID | None) -> Upload | None:
@@ -203,6 +190,17 @@ def move(connection: Connection, *conditions: ColumnElement[bool], **values: Any
 
 def as_upload(row: RowMapping | None) -> Upload | None:
     return Upload(**{name: row[name] for name in Upload.__dataclass_fields__}) if row else None
+
+
+@cache
+def _add() -> TextClause:
+    return text(f"""
+    WITH added AS ({NEW_MEDIA} RETURNING id, object_key)
+    INSERT INTO uploads
+        (media_id, object_key, owner_id, content_type, size, sha256, chunk_size, expires_at)
+    SELECT id, object_key, :owner_id, :content_type, :size, :sha256, :chunk_size, now() + :lifetime
+    FROM added
+    RETURNING {", ".join(Upload.__dataclass_fields__)}""")  # noqa: S608 made of constants
 
 
 _ABORTED: dict[str, Any] = {"state": "aborted", "failure_reason": None}

@@ -55,7 +55,7 @@ def mask(value: Any, key: str = "") -> Any:
         case str():
             return _masked(value)
         case dict():
-            return {_name(str(name)): mask(item, str(name)) for name, item in value.items()}
+            return {_masked_key(str(name)): mask(item, str(name)) for name, item in value.items()}
         case list() | tuple() | set() | frozenset():
             return [mask(item) for item in value]
         case None | bool() | int() | float():
@@ -73,7 +73,9 @@ def _masked(text: str) -> str:
 
 
 # Keys are few, and the same on each line.
-_name = lru_cache(maxsize=256)(_masked)
+@lru_cache(maxsize=256)
+def _masked_key(key: str) -> str:
+    return _masked(key)
 
 
 @lru_cache(maxsize=256)
