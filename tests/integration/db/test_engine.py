@@ -1,7 +1,10 @@
 import os
 import signal
+import socket
+import struct
 import time
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from sqlalchemy import Connection, Executable, Select, insert, select, text, update
@@ -34,6 +37,36 @@ def test_the_first_read_asks_the_server_nothing_else(database: Database) -> None
     with count_statements(database) as traffic:
         database.read(backend)
     assert traffic.round_trips == 1
+
+
+def test_the_server_is_asked_for_its_answer_once(database: Database) -> None:
+    """At Sync, and not after each message (Flush, H): every answer would be a packet of its own."""
+    sent = bytearray()
+    write = socket.SocketIO.write
+
+    def noted(file: socket.SocketIO, data: bytes) -> int | None:
+        sent.extend(data)
+        return write(file, data)
+
+    query = select(roles).where(roles.c.name == "agent")
+    database.read(backend)
+    with patch.object(socket.SocketIO, "write", noted):
+        database.read(lambda c: c.execute(query).one())
+        read, sent = kinds_of(sent), bytearray()
+        database.transact(lambda c: c.execute(query).one())
+
+    assert read == "PBDES"
+    begin, actor, statement, commit = "PBE", "PBE", "PBDE", "PBDE"
+    assert kinds_of(sent) == f"{begin}{actor}{statement}S{commit}S"
+
+
+def kinds_of(messages: bytearray) -> str:
+    """Return the first letters of messages of PostgreSQL's protocol: a letter, a length, a body."""
+    kinds, at = "", 0
+    while at < len(messages):
+        kinds += chr(messages[at])
+        at += 1 + struct.unpack_from("!i", messages, at + 1)[0]
+    return kinds
 
 
 def test_a_write_adds_one_round_trip_for_its_transaction(database: Database) -> None:

@@ -4,6 +4,8 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
@@ -48,3 +50,21 @@ def test_a_connection_survives_a_statement_that_is_none(database: Database) -> N
         value(database, "CAST(:number AS integer) FROM", number=1)
 
     assert value(database, "CAST(:number AS integer)", number=1) == 1
+
+
+# Nothing is written, so one database is for all.
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(st.lists(st.none() | st.text(st.characters(codec="utf-8", exclude_characters="\0"))))
+@example(["a,b", "{", "}", "", " ", '"', "\\", "NULL", "null", "NULLS"])
+@example([None, "null"])
+@example([])
+@example(["one", "other"])
+def test_an_array_of_texts_is_what_it_was(
+    database: Database, texts: list[str | None] | None
+) -> None:
+    assert value(database, "CAST(:texts AS text[])", texts=texts) == texts
+    assert value(database, "CAST(:texts AS varchar[])", texts=texts) == texts
+
+
+def test_an_array_of_arrays_is_one(database: Database) -> None:
+    assert value(database, "ARRAY[['a', 'b'], ['c', 'd']]") == [["a", "b"], ["c", "d"]]

@@ -39,6 +39,12 @@ def test_channels_are_subscribed_to_as_a_list_or_one_by_one(app: ClientEnd) -> N
     assert app.call("unsubscribe", ["lots"]) == left
 
 
+def test_a_channel_may_be_called_null(app: ClientEnd) -> None:
+    """As apps call one whose name they lost: it is no word of the database's."""
+    assert app.call("Subscribe", "lots", "null") == {"result": {"channels": ["lots", "null"]}}
+    assert app.call("Unsubscribe", "null") == {"result": {"channels": ["lots"]}}
+
+
 def test_what_names_no_channel_is_refused(app: ClientEnd) -> None:
     cases: tuple[list[Any], ...] = (
         *([], [[]], [None], [1], [{}], ["", "x"], ["Shipments"], ["a b"], ["lots:"], ["a\n"]),

@@ -21,11 +21,11 @@ from typing import Any, override
 
 from pg8000 import dbapi
 from pg8000.converters import make_params
-from pg8000.core import DESCRIBE, NULL_BYTE, PORTAL, SYNC_MSG, Context, _flush, _write
+from pg8000.core import DESCRIBE, FLUSH_MSG, NULL_BYTE, PORTAL, SYNC_MSG, Context, _flush, _write
 from sqlalchemy.dialects.postgresql.pg8000 import PGDialect_pg8000
 
 from fieldgate.db import waits
-from fieldgate.db.times import READERS_BY_TYPE
+from fieldgate.db.values import READERS_BY_TYPE, WRITERS_BY_TYPE
 
 # The least that COMMIT and ROLLBACK are given: work that just made its deadline is to be saved.
 GRACE_SECONDS = 0.5
@@ -78,6 +78,22 @@ def _numbered(statement: str) -> str:
     return str(numbered)
 
 
+class _Stream:
+    """The bytes to and from the server, without the Flush that pg8000 sends with every message.
+
+    By it the server sends each of its answers in a packet of its own, of which both ends have four
+    to handle for one statement. What ends a round trip is Sync, which flushes as well.
+    """
+
+    def __init__(self, file: Any) -> None:
+        self.read, self.flush, self.close = file.read, file.flush, file.close
+        self._write = file.write
+
+    def write(self, message: bytes) -> None:
+        if message != FLUSH_MSG:
+            self._write(message)
+
+
 class Cursor(dbapi.Cursor):  # type: ignore[misc]
     """pg8000's, for whom a statement is read once a process and not once an execution."""
 
@@ -116,7 +132,9 @@ class Connection(dbapi.Connection):  # type: ignore[misc]
         self._begin_pending = False
         self._last_used = time.time()
         super().__init__(*args, **kwargs)
+        self._sock = _Stream(self._sock)
         self.pg_types.update(READERS_BY_TYPE)
+        self.py_types.update(WRITERS_BY_TYPE)
 
     @override
     def cursor(self) -> Cursor:
