@@ -14,7 +14,7 @@ from fieldgate_client.database import Database
 from fieldgate_client.outbox import Outbox, Owner
 from fieldgate_client.tokens import TokenStore
 from tests.client.fake_api import TOKENS, FakeApi
-from tests.client.test_offline_queue import MONDAY
+from tests.client.offline_queue.phone import MONDAY
 
 PROGRAM = Path(__file__).with_name("queue_process.py")
 

@@ -10,7 +10,7 @@ from fieldgate_client.errors import NetworkError, UploadBusy
 from fieldgate_client.outbox import Entry
 from fieldgate_client.progress import Progress
 from fieldgate_client.progress_bar import ProgressBar, details
-from tests.client.test_offline_queue import MONDAY
+from tests.client.offline_queue.phone import MONDAY
 
 ENTRY = Entry(
     id=1,

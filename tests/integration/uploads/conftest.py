@@ -77,3 +77,9 @@ def deployed(
 @pytest.fixture
 def interrupted(s3: LocalS3) -> Interrupted:
     return Interrupted(s3.place(MEDIA), s3.credentials)
+
+
+@pytest.fixture
+def asked() -> list[str]:
+    """The uploads that somebody was asked to put together."""
+    return []
