@@ -9,7 +9,6 @@ token says, and finds rights that have changed since in this process. Times are 
 code 1 when a median is above its limit: 50 us in this process, 1 ms from Valkey.
 """
 
-import argparse
 import os
 import statistics
 import sys
@@ -22,6 +21,7 @@ from itertools import batched
 from pathlib import Path
 from typing import Any
 
+from benchmarks.command_line import parser
 from benchmarks.results import Comparison, Section, Table, publish
 from fieldgate import settings, two_level_cache
 from fieldgate.db.engine import Database, database
@@ -45,7 +45,7 @@ BOSS = Person("", None, roles=("admin",))
 
 
 def main() -> int:
-    runs = _arguments().runs
+    runs = parser(__doc__, runs=2_000).parse_args().runs
     with running() as live:
         measured = measure(live, runs)
     return publish(section(measured))
@@ -137,12 +137,6 @@ def running() -> Iterator[Database]:
         finally:
             database().close()
             settings.forget()
-
-
-def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
-    parser.add_argument("--runs", type=int, default=2_000)
-    return parser.parse_args()
 
 
 if __name__ == "__main__":

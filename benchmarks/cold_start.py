@@ -18,6 +18,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import track
 
+from benchmarks.command_line import parser
 from benchmarks.lambda_artifacts import Function, functions, reference
 from benchmarks.results import Comparison, Section, Table, publish
 from benchmarks.runtime_api import Usage, started
@@ -165,12 +166,12 @@ def _table(wanted: Sequence[Function], starts: Runs) -> Table:
             [
                 function.name,
                 function.kind,
-                f"{_median(runs):.0f}",
-                f"{min(clock):.0f} to {max(clock):.0f}",
+                f"{_median(runs):,.0f}",
+                f"{min(clock):,.0f} to {max(clock):,.0f}",
                 f"{_median(runs) / whole:.3f}",
-                f"{statistics.median(run.processor for run in runs) * 1000:.0f}",
-                f"{statistics.median(run.memory for run in runs):.0f}",
-                str(budgets.get(function.name, "")),
+                f"{statistics.median(run.processor for run in runs) * 1000:,.0f}",
+                f"{statistics.median(run.memory for run in runs):,.0f}",
+                f"{budgets[function.name]:,}" if function.name in budgets else "",
             ]
         )
     return Table(
@@ -199,10 +200,9 @@ def _milliseconds(runs: Iterable[Usage]) -> list[float]:
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--runs", type=int, default=5)
-    parser.add_argument("--only", default="", help="names of functions begin so")
-    return parser.parse_args()
+    made = parser(__doc__)
+    made.add_argument("--only", default="", help="names of functions begin so")
+    return made.parse_args()
 
 
 if __name__ == "__main__":

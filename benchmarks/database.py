@@ -6,7 +6,6 @@ A real PostgreSQL on this machine, over TCP, one connection each, in turns. Ther
 to be known what a request pays for the layer, and a cold start for its driver.
 """
 
-import argparse
 import statistics
 import sys
 import tempfile
@@ -24,6 +23,7 @@ from uuid import UUID, uuid4
 import psycopg
 from rich.console import Console
 
+from benchmarks.command_line import parser
 from benchmarks.database_connection import connection_table
 from benchmarks.database_ways import PAGE, SCHEMA, WAYS, Row, Way
 from benchmarks.driver_imports import imports, imports_table
@@ -72,7 +72,7 @@ type Found = dict[str, dict[str, Measured]]
 
 
 def main() -> int:
-    runs = _arguments().runs
+    runs = parser(__doc__).parse_args().runs
     with database() as url:
         ids = seed(url)
         found: Found = {what: {way.name: Measured() for way in WAYS} for what in TIMES}
@@ -247,12 +247,6 @@ def notes(found: Found) -> Sequence[str]:
             " ends than 500 statements; COPY is less still, and can't skip or return rows."
         ),
     )
-
-
-def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
-    parser.add_argument("--runs", type=int, default=5)
-    return parser.parse_args()
 
 
 if __name__ == "__main__":

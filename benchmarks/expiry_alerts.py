@@ -29,6 +29,7 @@ from typing import Any
 from rich.console import Console
 from sqlalchemy import Connection, text
 
+from benchmarks.command_line import parser
 from benchmarks.resident_memory import resident_mib
 from benchmarks.results import Comparison, Section, Table, publish
 from fieldgate import settings
@@ -232,11 +233,10 @@ def running() -> Iterator[tuple[str, Database]]:
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
-    parser.add_argument("--lots", type=int, default=100_000)
-    parser.add_argument("--runs", type=int, default=5)
-    parser.add_argument("--round", type=datetime.fromisoformat, help=argparse.SUPPRESS)
-    return parser.parse_args()
+    made = parser(__doc__)
+    made.add_argument("--lots", type=int, default=100_000)
+    made.add_argument("--round", type=datetime.fromisoformat, help=argparse.SUPPRESS)
+    return made.parse_args()
 
 
 if __name__ == "__main__":

@@ -29,6 +29,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from benchmarks.command_line import parser
 from benchmarks.results import Comparison, Section, publish
 from fieldgate.db.engine import Database
 from fieldgate.db.migrate import migrate
@@ -245,12 +246,11 @@ def section(ours: Figures, whole: Figures, boto3: Figures, latency: float) -> Se
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.fan_out")
-    parser.add_argument("--posts", type=int, default=10_000)
-    parser.add_argument("--runs", type=int, default=5)
-    parser.add_argument("--latency", type=float, default=0.01, help="of an answer, in seconds")
-    parser.add_argument("--without-boto3", action="store_true")
-    return parser.parse_args()
+    made = parser(__doc__)
+    made.add_argument("--posts", type=int, default=10_000)
+    made.add_argument("--latency", type=float, default=0.01, help="of an answer, in seconds")
+    made.add_argument("--without-boto3", action="store_true")
+    return made.parse_args()
 
 
 if __name__ == "__main__":

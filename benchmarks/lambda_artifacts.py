@@ -106,8 +106,9 @@ def reference() -> tuple[Function, Function]:
 
 def compiled(folder: Path) -> None:
     """Compile what is in `folder` as the build does (layers/build.mk)."""
-    # For Python 2, in the reference only: the layer leaves it out.
-    how = ("-qqf", "-x", "olefile2", "-j", "0", "--invalidation-mode", "unchecked-hash")
+    # olefile2 is for Python 2, in the reference only: the layer leaves it out. One process: ended
+    # by Ctrl-C, several leave semaphores in /dev/shm, and are no faster on two cores.
+    how = ("-qqf", "-x", "olefile2", "--invalidation-mode", "unchecked-hash")
     subprocess.run([sys.executable, "-m", "compileall", *how, str(folder)], check=True)
 
 

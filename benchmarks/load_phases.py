@@ -70,8 +70,9 @@ class Phase:
         )
 
     def table(self) -> Table:
+        hours = "hour" if self.pace == 1 else "hours"
         caption = (
-            f"{self.name}, {self.pace:g} hours of work an hour, processors {self.busy:.0%} busy;"
+            f"{self.name}, {self.pace:g} {hours} of work an hour, processors {self.busy:.0%} busy;"
             " milliseconds"
         )
         wanted = ("requests", "failures", "p50", "p95", "p99")

@@ -8,7 +8,6 @@ them, since Lambda gives a whole processor at 1,769 MB and a part in proportion 
 when a function needs more than three quarters of what template.yaml gives it.
 """
 
-import argparse
 import json
 import os
 import statistics
@@ -17,6 +16,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from benchmarks.command_line import parser
 from benchmarks.lambda_artifacts import Function, functions
 from benchmarks.results import Comparison, Section, Table, publish
 from benchmarks.runtime_api import started
@@ -60,7 +60,7 @@ class Need:
 
 
 def main() -> int:
-    runs = _arguments().runs
+    runs = parser(__doc__).parse_args().runs
     needs: dict[str, list[Need]] = {name: [] for name in EVENTS}
     wanted = [function for function in functions() if function.name in EVENTS]
     with running():
@@ -98,8 +98,8 @@ def section(wanted: Sequence[Function], needs: dict[str, list[Need]]) -> Section
         [_memory(function, needs[function.name]) for function in wanted],
         [
             Table(
-                "Milliseconds, cold (start and first event) and warm, and megabyte-seconds warm",
-                ["function", "event", *(f"{size} MB" for size in SIZES)],
+                "Milliseconds cold (start and first event) / warm / megabyte-seconds warm",
+                ["function", "event", *(f"{size:,} MB" for size in SIZES)],
                 [_row(function, needs[function.name]) for function in wanted],
             )
         ],
@@ -111,7 +111,7 @@ def _memory(function: Function, needs: Iterable[Need]) -> Comparison:
     memory = [each.memory for each in needs]
     share = statistics.median(memory) / function.memory
     return Comparison(
-        f"{function.name}, of {function.memory} MB",
+        f"{function.name}, of {function.memory:,} MB",
         "MiB",
         memory,
         goal=f"at most {MOST_SHARE:.2f} of it",
@@ -126,14 +126,10 @@ def _row(function: Function, needs: Sequence[Need]) -> list[str]:
     for size in SIZES:
         stretched = WHOLE_PROCESSOR / min(size, WHOLE_PROCESSOR)
         cost = warm * stretched * size
-        cells.append(f"{cold * stretched * 1000:,.0f}, {warm * stretched * 1000:.1f}; {cost:.2f}")
+        cells.append(
+            f"{cold * stretched * 1000:,.0f} / {warm * stretched * 1000:,.1f} / {cost:,.2f}"
+        )
     return [function.name, EVENTS[function.name][0], *cells]
-
-
-def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
-    parser.add_argument("--runs", type=int, default=5)
-    return parser.parse_args()
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ from uuid import UUID, uuid4
 from rich.console import Console
 from sqlalchemy import Connection, text
 
+from benchmarks.command_line import parser
 from benchmarks.results import Comparison, Section, publish
 from fieldgate import deadline, settings, tokens
 from fieldgate.circuit_breaker import CircuitBreaker
@@ -204,11 +205,10 @@ def section(
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--runs", type=int, default=5)
-    parser.add_argument("--people", type=int, default=10_000)
-    parser.add_argument("--pushed", type=int, default=2_000)
-    return parser.parse_args()
+    made = parser(__doc__)
+    made.add_argument("--people", type=int, default=10_000)
+    made.add_argument("--pushed", type=int, default=2_000)
+    return made.parse_args()
 
 
 if __name__ == "__main__":

@@ -62,7 +62,7 @@ class Measured:
 
     def cells(self) -> list[str]:
         of = self.cost
-        figures = f"{of.seconds:.3f}", f"{of.total:.0f}", f"{of.above_import:.0f}"
+        figures = f"{of.seconds:.3f}", f"{of.total:,.0f}", f"{of.above_import:,.0f}"
         outcome = of.outcome + (" (over a limit)" if self.is_over else "")
         return [self.name, f"{self.megabytes:.2f}", *figures, outcome]
 
@@ -172,7 +172,7 @@ def process(path: Path, content_type: str, *, far: bool = False) -> Cost:
     try:
         made = render_variants(source, content_type, forms).values()
         outcome = ", ".join(
-            f"{variant.name} {variant.width}x{variant.height} {len(variant.body) / 1000:.0f} KB"
+            f"{variant.name} {variant.width}x{variant.height} {len(variant.body) / 1000:,.0f} KB"
             for variant in made
         )
     except PhotoRejected as rejection:

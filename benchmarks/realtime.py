@@ -132,7 +132,7 @@ def section(
         for name, seconds in rows.items()
         if seconds
     ]
-    goal = f"at most {MOST_SECONDS * 1000:.0f}"
+    goal = f"at most {MOST_SECONDS * 1000:,.0f}"
     return Section(
         "realtime",
         "Realtime: from a commit to every phone",

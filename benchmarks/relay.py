@@ -23,6 +23,7 @@ from pathlib import Path
 from rich.console import Console
 from sqlalchemy import Connection, text
 
+from benchmarks.command_line import parser
 from benchmarks.results import Comparison, Section, Table, publish
 from fieldgate import settings
 from fieldgate.db.engine import Database, DatabaseSettings
@@ -205,10 +206,9 @@ def running() -> Iterator[Database]:
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
-    parser.add_argument("--runs", type=int, default=5)
-    parser.add_argument("--rows", type=int, default=10_000)
-    return parser.parse_args()
+    made = parser(__doc__)
+    made.add_argument("--rows", type=int, default=10_000)
+    return made.parse_args()
 
 
 if __name__ == "__main__":

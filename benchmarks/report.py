@@ -56,6 +56,7 @@ def _goals(sections: Sequence[Section]) -> str:
         return ""
     lines = [
         f"- **not met**: [{section.title}](#{_anchor(section.title)}), {each.what}: {each.goal}"
+        + (f". {each.limits}" if each.limits else "")
         for section, each in missed
     ]
     said = f"{len(goals) - len(missed)} of {len(goals)} goals are met."

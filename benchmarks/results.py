@@ -45,6 +45,7 @@ class Comparison:
         goal: In words, "at most 0.30 of the reference"; "" where there is none.
         met: Whether the goal is met; None where there is none.
         more_is_better: As of posts a second.
+        limits: One sentence that says what limits it, printed only where the goal isn't met.
 
     """
 
@@ -56,6 +57,7 @@ class Comparison:
     goal: str = ""
     met: bool | None = None
     more_is_better: bool = False
+    limits: str = ""
 
     @property
     def ratio(self) -> float | None:
@@ -88,7 +90,7 @@ class Section:
         intro: What is compared, and how, in plain sentences (Markdown).
         comparisons: Its figures.
         tables: What else there is.
-        notes: Shortfalls and what limits them, what is not in the figures (Markdown).
+        notes: What explains the figures, and what is not in them (Markdown).
 
     """
 
@@ -169,6 +171,9 @@ def show(section: Section) -> None:
             style = "bold red" if comparison.is_missed else ""
             table.add_row(*(escape(row[place]) for place in places), style=style)
         console.print(table)
+    for missed in section.missed:
+        if missed.limits:
+            console.print(f"- {missed.what}: {missed.limits}", markup=False)
     for each in section.tables:
         table = TerminalTable(*map(escape, each.header), title=escape(each.caption))
         for cells_of_row in each.rows:

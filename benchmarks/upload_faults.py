@@ -86,7 +86,7 @@ class Storm:
         return (
             f"{self.faults.total()} faults of seed {self.seed} in {self.seconds:.0f} s: {kinds};"
             f" {self.files} files arrived, of {self.acknowledged_bytes:,} acknowledged bytes"
-            f" {self.lost_bytes:,} were lost, {self.sent_again} acknowledged chunks were sent again"
+            f" {self.lost_bytes:,} were lost, {self.sent_again:,} acknowledged chunks sent again."
         )
 
     def _draw[T: str](self, target: str, modes: list[T]) -> T | None:

@@ -30,6 +30,7 @@ from aiohttp import web
 from rich.console import Console
 
 from benchmarks import tus_server, upload_faults
+from benchmarks.command_line import parser
 from benchmarks.phone import FOLDER, new_document, phone
 from benchmarks.results import Comparison, Section, publish
 from benchmarks.traffic import operation
@@ -280,12 +281,11 @@ def _begin_upload(service: Service) -> tuple[dict[str, str], str]:
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.uploads")
-    parser.add_argument("--runs", type=int, default=5)
-    parser.add_argument("--faults", type=int, default=300, help="0: none")
-    parser.add_argument("--seed", type=int, default=random.randrange(10**6))
-    parser.add_argument("--without-tus", action="store_true")
-    return parser.parse_args()
+    made = parser(__doc__)
+    made.add_argument("--faults", type=int, default=300, help="0: none")
+    made.add_argument("--seed", type=int, default=random.randrange(10**6))
+    made.add_argument("--without-tus", action="store_true")
+    return made.parse_args()
 
 
 if __name__ == "__main__":

@@ -8,7 +8,10 @@ import pytest
 from local.template import ROOT
 
 FILES, FUNCTIONS = 300, 50
-FOLDERS = ("functions", "layers", "local", "tools", "clients/python/src", "migrations")
+FOLDERS = (
+    *("functions", "layers", "local", "tools", "benchmarks"),
+    *("clients/python/src", "migrations"),
+)
 # Released migrations are never edited, and list what they make.
 LONG = {
     "migrations/versions/0001_identity_media_change_log.py",

@@ -69,6 +69,21 @@ def test_a_goal_that_is_not_met_is_an_exit_code_and_stands_on_the_page(
     )
 
 
+def test_what_limits_a_figure_is_printed_only_where_its_goal_is_not_met(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(results, "KEPT", tmp_path)
+    sentence = "It waits for the disk."
+    met, missed = replace(FASTER, limits=sentence), replace(FASTER, limits=sentence, met=False)
+
+    publish(replace(SECTION, comparisons=[met]))
+    assert sentence not in capsys.readouterr().out + report.page(results.load())
+
+    publish(replace(SECTION, comparisons=[missed]))
+    assert f"- authorize: {sentence}" in capsys.readouterr().out
+    assert f"at most 0.30 of the reference. {sentence}\n" in report.page(results.load())
+
+
 def test_a_part_alone_leaves_a_page_of_more_as_it_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
