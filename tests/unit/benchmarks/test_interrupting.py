@@ -11,8 +11,8 @@ from local.template import ROOT
 
 WAITING = """
 import time
-print("begun", flush=True)
 try:
+    print("begun", flush=True)
     time.sleep(30)
 finally:
     print("left")
@@ -20,15 +20,15 @@ finally:
 IN_A_LOOP = """
 import asyncio
 async def wait():
-    print("begun", flush=True)
     try:
+        print("begun", flush=True)
         await asyncio.sleep(30)
     finally:
         print("left")
 asyncio.run(wait())
 """
-# In turns with what is compared, as Mangum is: it runs an application in a loop of its own, and takes
-# any exception for a fault of the application.
+# In turns with what is compared, as Mangum is: it runs an application in a loop of its own, and
+# takes any exception for a fault of the application.
 SWALLOWING = """
 import asyncio, time
 async def answer():
@@ -37,17 +37,37 @@ async def answer():
     except BaseException:
         print("swallowed")
 loop = asyncio.new_event_loop()
-print("begun", flush=True)
 try:
+    print("begun", flush=True)
     while True:
         loop.run_until_complete(answer())
         time.sleep(0.1)
 finally:
     print("left")
 """
+# Whoever is called back can't raise.
+IN_A_CALLBACK = """
+import time, weakref
+class Thing: pass
+def wait(_):
+    print("begun", flush=True)
+    time.sleep(30)
+try:
+    thing = Thing()
+    kept = weakref.ref(thing, wait)
+    del thing
+    time.sleep(30)
+finally:
+    time.sleep(1.5)  # longer than what was lost is waited for
+    print("left")
+"""
 
 
-@pytest.mark.parametrize("code", [WAITING, IN_A_LOOP, SWALLOWING])
+@pytest.mark.parametrize(
+    "code",
+    [WAITING, IN_A_LOOP, SWALLOWING, IN_A_CALLBACK],
+    ids=["plain", "loop", "mangum", "weakref"],
+)
 def test_a_benchmark_that_is_told_to_end_leaves_its_blocks_and_prints_no_trace(
     code: str, tmp_path: Path
 ) -> None:
