@@ -7,7 +7,6 @@ real Valkey on this machine. The alternative is FastAPI behind Mangum doing the 
 nothing around it. Exit code 1 when what is ours takes 200 us or more.
 """
 
-import argparse
 import importlib
 import os
 import statistics
@@ -25,6 +24,7 @@ from uuid import UUID
 from fastapi import FastAPI, HTTPException, Request, Response
 from mangum import Mangum
 
+from benchmarks.command_line import parser
 from benchmarks.results import Comparison, Section, Table, publish
 from benchmarks.round_trips import Counter, counting
 from fieldgate import settings
@@ -82,7 +82,7 @@ type Timed = dict[str, list[tuple[Spent, Spent | None]]]
 
 
 def main() -> int:
-    runs = _arguments().runs
+    runs = parser(__doc__, runs=7).parse_args().runs
     with running() as (postgres, valkey):
         timed = measure(runs)
         trips = list(round_trips(postgres, valkey))
@@ -248,12 +248,6 @@ def running() -> Iterator[tuple[str, str]]:
         finally:
             database().close()
             settings.forget()
-
-
-def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
-    parser.add_argument("--runs", type=int, default=7)
-    return parser.parse_args()
 
 
 if __name__ == "__main__":
