@@ -49,6 +49,7 @@ races: .venv/synced ## Run the tests of races 50 times in a row (TIMES=)
 		tests/integration/realtime/test_relay_faults.py \
 		tests/integration/realtime/test_handshake_race.py \
 		tests/integration/realtime/test_fan_out_faults.py \
+		tests/integration/realtime/test_fan_out_meetings.py \
 		tests/integration/push/test_device_races.py \
 		tests/integration/push/test_delivery_faults.py \
 		tests/integration/stock/test_loss_races.py \

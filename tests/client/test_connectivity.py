@@ -1,10 +1,6 @@
-"""The state of the network: one check at a time, changes told, asked again while it is lost."""
+"""The state of the network: one check at a time, and what is asked in it."""
 
 import asyncio
-import logging
-import socket
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
 
 import pytest
 
@@ -13,7 +9,6 @@ from fieldgate_client.captive_portal import Reach
 from fieldgate_client.connectivity import (
     FALLBACK_HOSTS,
     FALLBACK_PROBES,
-    RECHECK_SECONDS,
     UNKNOWN,
     Connectivity,
     Probes,
@@ -22,88 +17,7 @@ from fieldgate_client.connectivity import (
 )
 from fieldgate_client.network import NetworkType
 from tests.client.portal import Answers, portal
-
-URL = "http://api.test/generate_204"
-ONLINE = State(Reach.ONLINE, NetworkType.WIFI)
-CAPTIVE = State(Reach.CAPTIVE, NetworkType.WIFI)
-OFFLINE = State(Reach.OFFLINE, NetworkType.WIFI)
-
-
-class Timer:
-    """A sleep that ends when the test says so."""
-
-    def __init__(self) -> None:
-        self.pauses: list[float] = []
-        self.cancelled = 0
-        self._began = asyncio.Event()
-        self._ring = asyncio.Event()
-
-    async def __call__(self, seconds: float) -> None:
-        self.pauses.append(seconds)
-        self._began.set()
-        try:
-            await self._ring.wait()
-        except asyncio.CancelledError:
-            self.cancelled += 1
-            raise
-        self._ring.clear()
-
-    async def began(self) -> None:
-        """Return when somebody waits, or has waited since this was asked before."""
-        await self._began.wait()
-        self._began.clear()
-
-    def ring(self) -> None:
-        self._ring.set()
-
-
-@dataclass
-class World:
-    """A network whose every part a test can change, and the connectivity found in it."""
-
-    network: NetworkType = NetworkType.WIFI
-    answers: Answers = field(default_factory=lambda: Answers({URL: 204}))
-    lookups: list[str] = field(default_factory=list)
-    cancelled: int = 0
-    timer: Timer = field(default_factory=Timer)
-    looked_up: asyncio.Event = field(default_factory=asyncio.Event)
-    names_answer: asyncio.Event = field(default_factory=asyncio.Event)
-    names_fail: bool = False
-
-    def __post_init__(self) -> None:
-        self.names_answer.set()
-        self.connectivity = Connectivity(
-            Probes(("api.test",), (URL,)),
-            network=lambda: self.network,
-            resolver=self.resolve,
-            transport=self.answers,
-            sleep=self.timer,
-        )
-        self.told: list[State] = []
-        self.connectivity.listen(self.told.append)
-
-    async def resolve(self, host: str) -> None:
-        self.lookups.append(host)
-        self.looked_up.set()
-        try:
-            await self.names_answer.wait()
-        except asyncio.CancelledError:
-            self.cancelled += 1
-            raise
-        if self.names_fail:
-            raise socket.gaierror("no such name")
-
-    def probe_answers(self, status: int) -> None:
-        self.answers.answers[URL] = status
-
-
-def in_a_world(story: Callable[[World], Awaitable[None]]) -> None:
-    async def run() -> None:
-        async with asyncio.timeout(10):
-            await story(World())
-        assert asyncio.all_tasks() == {asyncio.current_task()}, "something was left running"
-
-    asyncio.run(run())
+from tests.client.world import CAPTIVE, OFFLINE, ONLINE, URL, World, in_a_world
 
 
 def test_it_is_offline_until_a_check_has_said_otherwise() -> None:
@@ -243,135 +157,6 @@ def test_a_network_that_flaps_ends_in_one_check_of_the_last() -> None:
         assert world.cancelled == 9
         world.names_answer.set()
         assert await asyncio.gather(*changes) == [ONLINE] * 10
-
-    in_a_world(story)
-
-
-def test_listeners_are_told_of_changes_only() -> None:
-    async def story(world: World) -> None:
-        for status in (204, 204, 302, 302, 204):
-            world.probe_answers(status)
-            await world.connectivity.check()
-        assert world.told == [ONLINE, CAPTIVE, ONLINE]
-
-    in_a_world(story)
-
-
-def test_another_kind_of_network_is_a_change() -> None:
-    async def story(world: World) -> None:
-        await world.connectivity.check()
-        world.network = NetworkType.CELLULAR
-        await world.connectivity.check()
-        assert [state.network for state in world.told] == [NetworkType.WIFI, NetworkType.CELLULAR]
-
-    in_a_world(story)
-
-
-def test_a_listener_that_raises_does_not_stop_the_others(caplog: pytest.LogCaptureFixture) -> None:
-    async def story(world: World) -> None:
-        def raises(state: State) -> None:
-            raise RuntimeError("a bug of the app's")
-
-        told: list[State] = []
-        world.connectivity.listen(raises)
-        world.connectivity.listen(told.append)
-        assert await world.connectivity.check() == ONLINE
-        assert told == [ONLINE]
-
-    with caplog.at_level(logging.ERROR):
-        in_a_world(story)
-    assert "a bug of the app's" in caplog.text
-
-
-def test_who_unsubscribes_is_told_no_more_even_while_others_are_told() -> None:
-    async def story(world: World) -> None:
-        told: list[State] = []
-        unsubscribe = world.connectivity.listen(told.append)
-
-        def once(state: State) -> None:
-            told.append(state)
-            end()
-
-        end = world.connectivity.listen(once)
-        await world.connectivity.check()
-        unsubscribe()
-        unsubscribe()  # twice does no harm
-        world.probe_answers(302)
-        await world.connectivity.check()
-        assert told == [ONLINE, ONLINE]
-
-    in_a_world(story)
-
-
-def test_while_it_is_not_online_it_checks_again_every_60_seconds() -> None:
-    async def story(world: World) -> None:
-        world.probe_answers(302)
-        async with world.connectivity:
-            for checks in (1, 2, 3):
-                await world.timer.began()
-                # A portal's answer takes two requests: HEAD, and GET to be sure.
-                assert len(world.answers.asked) == 2 * checks
-                world.timer.ring()
-            await world.timer.began()
-            world.probe_answers(204)
-            world.timer.ring()
-            await world.connectivity.wait_online()
-        assert world.timer.pauses == [RECHECK_SECONDS] * 4 == [60] * 4
-        assert world.told == [CAPTIVE, ONLINE]
-
-    in_a_world(story)
-
-
-def test_the_timer_is_cancelled_when_another_check_finds_the_network() -> None:
-    async def story(world: World) -> None:
-        world.names_fail = True
-        async with world.connectivity as connectivity:
-            await world.timer.began()
-            world.names_fail = False
-            assert await connectivity.check() == ONLINE
-            await connectivity.wait_online()
-            await asyncio.sleep(0)
-            assert world.timer.cancelled == 1
-
-    in_a_world(story)
-
-
-def test_the_timer_starts_when_the_network_is_lost_and_not_twice() -> None:
-    async def story(world: World) -> None:
-        async with world.connectivity as connectivity:
-            await connectivity.wait_online()
-            assert world.timer.pauses == []
-            world.names_fail = True
-            await connectivity.check()
-            await world.timer.began()
-            await connectivity.check()
-            await connectivity.check()
-            assert world.timer.pauses == [RECHECK_SECONDS]
-            world.names_fail = False
-            world.timer.ring()
-            await connectivity.wait_online()
-
-    in_a_world(story)
-
-
-def test_outside_of_the_block_nothing_is_repeated() -> None:
-    async def story(world: World) -> None:
-        world.names_fail = True
-        async with world.connectivity as connectivity:
-            await world.timer.began()
-        assert world.timer.cancelled == 1
-        await connectivity.check()
-        assert world.timer.pauses == [RECHECK_SECONDS]
-
-    in_a_world(story)
-
-
-def test_leaving_the_block_ends_a_check_that_runs() -> None:
-    async def story(world: World) -> None:
-        world.names_answer.clear()
-        async with world.connectivity:
-            await world.looked_up.wait()
-        assert world.cancelled == 1
 
     in_a_world(story)
 

@@ -163,7 +163,7 @@ def test_the_schedule_leaves_a_live_upload_alone(stack: Stack, agent: httpx.Clie
 
 
 # Without the database a run can't give its lease back, and the next waits two minutes for the end
-# of that; tests/integration/uploads/test_assembly_faults.py tries it without the waiting.
+# of that; tests/integration/uploads/assembly_faults/ tries it without the waiting.
 @pytest.mark.parametrize("mode", ["down", "error", "slow"])
 def test_an_outage_of_storage_in_the_middle_of_assembly_loses_nothing(
     stack: Stack, agent: httpx.Client, mode: str

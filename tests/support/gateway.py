@@ -128,11 +128,8 @@ def http_event(
         "domainName": HOST,
         "domainPrefix": "api",
         "http": {
-            "method": method,
-            "path": unquote(path),
-            "protocol": "HTTP/1.1",
-            "sourceIp": "192.0.2.7",
-            "userAgent": found["user-agent"],
+            **{"method": method, "path": unquote(path), "protocol": "HTTP/1.1"},
+            **{"sourceIp": "192.0.2.7", "userAgent": found["user-agent"]},
         },
         "requestId": uuid.uuid4().hex[:16],
         "routeKey": route or f"{method} {path}",

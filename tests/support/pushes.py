@@ -33,6 +33,7 @@ from push.device_tokens import encrypt_token, hash_token
 from tests.support.people import Person, register
 
 SENT = Outcome("sent")
+PASSING = Outcome("passing", "unavailable")
 _numbers = count(1)
 
 type Say = Callable[[PushMessage], Outcome]

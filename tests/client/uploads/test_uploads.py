@@ -7,10 +7,8 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Awaitable, Callable
 from contextlib import closing
-from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import httpx
@@ -20,43 +18,18 @@ from moto.core.models import DEFAULT_ACCOUNT_ID
 from sqlalchemy import delete, func
 
 from fieldgate.db.tables import uploads
-from fieldgate_client.database import Database
 from fieldgate_client.errors import (
     FileChanged,
-    NetworkError,
-    OtherAccount,
-    SignedOut,
-    UploadCancelled,
     UploadFailed,
-    UploadPaused,
 )
 from fieldgate_client.progress import Progress
-from fieldgate_client.tokens import TokenStore
-from fieldgate_client.uploads import PendingUpload, UploadManager
-from tests.support.forged_tokens import forger
-from tests.support.phone import Field, Phone, Trouble
+from fieldgate_client.uploads import UploadManager
+from tests.client.uploads.interrupting import CONTENT, pending_of, stopped_in_the_middle, when
+from tests.support.phone import Field
 from tests.support.s3 import STAGING
 from tests.support.sender import CHUNK, some_bytes
 
 ROOT = Path(__file__).parents[3]
-CONTENT = some_bytes(3 * CHUNK + 1)
-
-
-def when(number: int, do: Callable[[], object]) -> Trouble:
-    """Do something as request `number` leaves."""
-    numbers = itertools.count(1)
-
-    async def trouble(_: httpx.Request) -> None:
-        if next(numbers) == number:
-            result = do()
-            if isinstance(result, Awaitable):
-                await result
-
-    return trouble
-
-
-async def pending_of(manager: UploadManager) -> list[PendingUpload]:
-    return manager.pending()
 
 
 @pytest.mark.parametrize("size", [1, CHUNK - 1, CHUNK, CHUNK + 1, 3 * CHUNK + 5, 40 * CHUNK])
@@ -184,121 +157,6 @@ def test_a_file_that_is_not_there_cannot_be_added(field: Field) -> None:
         phone.do(lambda manager: manager.add(phone.folder / "nothing.txt", "farmers"))
 
 
-def test_a_pause_lets_arrive_what_is_under_way_and_nothing_is_sent_twice(field: Field) -> None:
-    phone = field.phone(parallel=2)
-    path = phone.write(CONTENT)
-
-    async def pause_at_the_first_chunk(manager: UploadManager) -> None:
-        local_id = phone.local_ids[path] = await manager.add(path, "farmers")
-        with pytest.raises(UploadPaused):
-            await manager.run(local_id, lambda step: manager.pause(local_id) if step.sent else None)
-
-    phone.do(pause_at_the_first_chunk)
-    [pending] = phone.do(pending_of)
-    assert pending.paused
-    assert pending.acknowledged == phone.sent.total() == 2 * CHUNK
-
-    assert phone.arrived(phone.upload(path)) == CONTENT
-    assert phone.sent.total() == len(CONTENT)
-
-
-def test_a_pause_is_heard_by_another_process(field: Field) -> None:
-    phone = field.phone()
-    path = phone.write(CONTENT)
-
-    def pause_elsewhere() -> None:
-        with Database(phone.disk) as database, database.transaction() as connection:
-            connection.execute("UPDATE uploads SET paused = 1")
-
-    phone.trouble = when(2, pause_elsewhere)
-    with pytest.raises(UploadPaused):
-        phone.upload(path)
-    assert phone.sent.total() == 2 * CHUNK
-
-
-def test_cancelling_ends_a_run_and_removes_what_has_arrived(field: Field) -> None:
-    phone = field.phone()
-    path = phone.write(CONTENT)
-
-    async def cancel_in_the_middle(manager: UploadManager) -> bool:
-        local_id = phone.local_ids[path] = await manager.add(path, "farmers")
-        cancelled: list[asyncio.Task[bool]] = []
-
-        def cancel(step: Progress) -> None:
-            if step.acknowledged and not cancelled:
-                cancelled.append(asyncio.create_task(manager.cancel(local_id)))
-
-        with pytest.raises(UploadCancelled):
-            await manager.run(local_id, cancel)
-        return await cancelled[0]
-
-    assert phone.do(cancel_in_the_middle) is True
-    assert [upload["state"] for upload in phone.server_uploads()] == ["aborted"]
-    assert field.s3.stored(STAGING) == {}
-    assert phone.do(pending_of) == []
-    with pytest.raises(UploadCancelled):
-        phone.upload(path)
-
-
-def test_what_was_never_sent_is_cancelled_without_a_network(field: Field) -> None:
-    phone = field.phone(api_trouble=no_route)
-    path = phone.write(CONTENT)
-
-    async def add_and_cancel(manager: UploadManager) -> bool:
-        return await manager.cancel(await manager.add(path, "farmers"))
-
-    assert phone.do(add_and_cancel) is True
-    assert phone.server_uploads() == []
-
-
-def test_what_is_cancelled_without_a_network_is_removed_by_the_next_run(field: Field) -> None:
-    phone = field.phone()
-    path = phone.write(CONTENT)
-    stopped_in_the_middle(phone, path)
-    phone.api_trouble = no_route
-    local_id = phone.local_ids[path]
-    with pytest.raises(NetworkError):
-        phone.do(lambda manager: manager.cancel(local_id))
-    assert [pending.state for pending in phone.do(pending_of)] == ["cancelling"]
-
-    phone.api_trouble = None
-    with pytest.raises(UploadCancelled):
-        phone.upload(path)
-    assert [upload["state"] for upload in phone.server_uploads()] == ["aborted"]
-
-
-def test_cancelling_finds_an_upload_whose_creation_was_never_answered(field: Field) -> None:
-    async def lose(request: httpx.Request) -> None:
-        async with httpx.AsyncClient(verify=False) as client:
-            content = await request.aread()
-            await client.request("POST", request.url, headers=request.headers, content=content)
-        raise httpx.ReadError("cut", request=request)
-
-    phone = field.phone(api_trouble=lose)
-    path = phone.write(CONTENT)
-    with pytest.raises(NetworkError):
-        phone.upload(path)
-    phone.api_trouble = None
-    local_id = phone.local_ids[path]
-
-    assert phone.do(lambda manager: manager.cancel(local_id)) is True
-    assert [upload["state"] for upload in phone.server_uploads()] == ["aborted"]
-
-
-def test_cancelling_comes_too_late_for_what_has_arrived(field: Field) -> None:
-    phone = field.phone()
-    path = phone.write(CONTENT)
-    finished = phone.upload(path)
-    local_id = phone.local_ids[path]
-
-    assert phone.do(lambda manager: manager.cancel(local_id)) is False
-    # Nor does it matter whether we have heard of it.
-    with Database(phone.disk) as database, database.transaction() as connection:
-        connection.execute("UPDATE uploads SET state = 'sending'")
-    assert phone.do(lambda manager: manager.cancel(local_id)) is False
-    assert phone.arrived(finished) == CONTENT
-
-
 @pytest.mark.parametrize("how", ["expired", "gone"])
 def test_an_upload_that_the_server_forgets_is_begun_anew_once(field: Field, how: str) -> None:
     def forget() -> None:
@@ -399,64 +257,6 @@ def test_a_run_that_its_caller_gives_up_can_be_taken_up_again(field: Field) -> N
     assert phone.arrived(phone.upload(path)) == CONTENT
 
 
-def test_a_token_that_ends_in_the_middle_is_renewed(
-    field: Field, signing_keys: tuple[str, str]
-) -> None:
-    phone = field.phone()
-    path = phone.write(CONTENT)
-    now = datetime.now(UTC)
-    expired = forger(signing_keys[0], now - timedelta(hours=2))()
-
-    def end_token() -> None:
-        with Database(phone.disk) as database:
-            tokens = replace(phone.tokens, access_token=expired)
-            TokenStore(database).save(phone.server.url, tokens)
-
-    phone.trouble = when(2, end_token)
-    finished = phone.upload(path)
-
-    assert phone.arrived(finished) == CONTENT
-    refreshes = [path for _, path in phone.server.requests if path.endswith("/refresh")]
-    assert len(refreshes) == 1
-    assert phone.sent.total() == len(CONTENT)
-
-
-def test_signed_out_in_the_middle_it_goes_on_when_the_user_is_back(field: Field) -> None:
-    phone = field.phone()
-    path = phone.write(CONTENT)
-
-    def sign_out() -> None:
-        with Database(phone.disk) as database:
-            TokenStore(database).forget(phone.server.url, phone.tokens.refresh_token)
-
-    phone.trouble = when(2, sign_out)
-    with pytest.raises(SignedOut):
-        phone.upload(path)
-    with pytest.raises(SignedOut):
-        phone.do(pending_of)
-
-    with Database(phone.disk) as database:
-        TokenStore(database).save(phone.server.url, phone.tokens)
-    assert phone.arrived(phone.upload(path)) == CONTENT
-    assert phone.sent.total() == len(CONTENT)
-
-
-def test_nobody_sends_what_another_user_of_the_phone_has_added(field: Field) -> None:
-    phone = field.phone(parallel=0)
-    path = phone.write(CONTENT)
-    with pytest.raises(NetworkError):
-        phone.upload(path)
-    with Database(phone.disk) as database:
-        TokenStore(database).save(phone.server.url, field.tokens())
-
-    local_id = phone.local_ids[path]
-    with pytest.raises(OtherAccount):
-        phone.upload(path)
-    with pytest.raises(OtherAccount):
-        phone.do(lambda manager: manager.cancel(local_id))
-    assert phone.do(pending_of) == []
-
-
 def test_storage_never_sees_the_token_and_the_server_is_told_the_digest(field: Field) -> None:
     seen: list[httpx.Request] = []
 
@@ -472,17 +272,6 @@ def test_storage_never_sees_the_token_and_the_server_is_told_the_digest(field: F
     created = json.loads(seen[0].content)
     assert created["sha256"] == hashlib.sha256(CONTENT).hexdigest()
     assert seen[0].headers["Idempotency-Key"]
-
-
-def test_another_device_of_the_user_may_give_the_upload_up(field: Field) -> None:
-    phone = field.phone()
-    path = phone.write(CONTENT)
-    phone.trouble = when(
-        4, lambda: asyncio.to_thread(lambda: phone.change_at_server(state="aborted"))
-    )
-    with pytest.raises(UploadCancelled):
-        phone.upload(path)
-    assert phone.do(pending_of) == []
 
 
 SENDING = """
@@ -522,19 +311,3 @@ def test_memory_does_not_grow_with_the_file(field: Field) -> None:
     before, after = (int(line) for line in done.stdout.split())
     # Four chunks of 512 KiB under way, and the interpreter's own slack.
     assert (after - before) / 1024 < 16, "MiB"
-
-
-def stopped_in_the_middle(phone: Phone, path: Path) -> None:
-    """Have the network end as the second chunk leaves; it is back afterwards."""
-
-    def end() -> None:
-        phone.parallel = 0
-
-    phone.trouble = when(2, end)
-    with pytest.raises(NetworkError):
-        phone.upload(path)
-    phone.trouble, phone.parallel = None, 1
-
-
-async def no_route(request: httpx.Request) -> None:
-    raise httpx.ConnectError("no route to host", request=request)

@@ -2,10 +2,12 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from valkey import Valkey
 
 from fieldgate import cache
 from fieldgate.two_level_cache import local_texts, versions
 from fieldgate.two_level_cache.two_levels import TwoLevels
+from local.valkey import ValkeyServer
 from tests.support.clock import Clock
 
 
@@ -51,3 +53,7 @@ class Source:
 @pytest.fixture
 def source() -> Source:
     return Source()
+
+
+def server(valkey: ValkeyServer) -> Any:
+    return Valkey.from_url(valkey.url, decode_responses=True)

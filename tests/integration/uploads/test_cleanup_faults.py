@@ -36,8 +36,6 @@ from uploads import (
 from uploads.assembling import assemble
 from uploads.cleaning import clean_up
 
-# Many, at once, and with faults
-
 
 def many(yard: Yard, number: int, state: str, **columns: str) -> None:
     """Add uploads by the thousand, and their media; `columns` are in SQL."""

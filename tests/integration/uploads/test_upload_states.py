@@ -7,7 +7,6 @@ import hashlib
 import math
 import os
 import sys
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -33,7 +32,8 @@ from tests.conftest import empty_valkey
 from tests.support.assembly import Killed, Life, Yard
 from tests.support.gateway import Answer, call
 from tests.support.media import put, row_of
-from tests.support.sender import CHUNK, Sender, SentFile, some_bytes
+from tests.support.sender import CHUNK, Sender, some_bytes
+from tests.support.upload_model import LIVE, OPEN, Model
 from uploads import assembling, delete_media, staged_chunks
 from uploads.assembly_store import LEASE
 from uploads.cleaning import clean_up
@@ -41,66 +41,12 @@ from uploads.cleaning_store import FORGOTTEN, URLS_ARE_DEAD
 
 EXAMPLES = max(10, math.ceil(2000 * float(os.environ.get("STRESS", "0"))))
 STEPS = 40
-FAILURES = 10
-
-OPEN = {"created", "uploading"}
-EXPIRING = {*OPEN, "failed"}
-LIVE = {*EXPIRING, "assembling"}
 
 # One byte; two chunks, the last of one byte; three whole ones; four.
 CONTENTS = [some_bytes(size) for size in (1, CHUNK + 1, 3 * CHUNK, 3 * CHUNK + 5000)]
 PICK = st.integers(0, 1000)
 RARELY = st.sampled_from([False] * 9 + [True])
 SOMETIMES = st.sampled_from([False, False, True])
-
-
-@dataclass
-class Model:
-    """What an upload should be. `good` and `bad` are the numbers of the chunks in storage."""
-
-    sent: SentFile
-    state: str = "created"
-    late: bool = False
-    failures: int = 0
-    received_at_failure: int = 0
-    has_media: bool = True
-    good: set[int] = field(default_factory=set)
-    bad: set[int] = field(default_factory=set)
-    # What the phone was told has arrived.
-    acknowledged: set[int] = field(default_factory=set)
-    # Requests that may still be sent, by number.
-    urls: dict[int, dict[str, Any]] = field(default_factory=dict)
-
-    @property
-    def numbers(self) -> set[int]:
-        return set(range(1, self.sent.count + 1))
-
-    @property
-    def seen(self) -> str:
-        return "expired" if self.late and self.state in EXPIRING else self.state
-
-    @property
-    def received(self) -> set[int]:
-        if self.seen in {"assembling", "completed"}:
-            return self.numbers
-        return self.good | self.bad if self.seen in {"uploading", "failed"} else set()
-
-    def fail(self, received: int) -> None:
-        """Count a failure while so many chunks have arrived."""
-        self.failures = 1 if received > self.received_at_failure else self.failures + 1
-        self.received_at_failure = max(received, self.received_at_failure)
-        if self.failures >= FAILURES:
-            self.state = "failed"
-
-    def refusal(self) -> tuple[int, str]:
-        return (410, "GONE") if self.seen == "expired" else (409, "CONFLICT")
-
-    def give_up(self) -> None:
-        self.state, self.has_media = "aborted", False
-        self.forget_chunks()
-
-    def forget_chunks(self) -> None:
-        self.good, self.bad, self.acknowledged = set(), set(), set()
 
 
 class Transfers(RuleBasedStateMachine):

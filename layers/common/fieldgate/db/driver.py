@@ -81,13 +81,13 @@ def _numbered(statement: str) -> str:
 class _Stream:
     """The bytes to and from the server, without the Flush that pg8000 sends with every message.
 
-    By it the server sends each of its answers in a packet of its own, of which both ends have four
-    to handle for one statement. What ends a round trip is Sync, which flushes as well.
+    With it the server sends each answer as a packet of its own, four for one statement. What ends
+    a round trip is Sync, which flushes as well.
     """
 
     def __init__(self, file: Any) -> None:
-        self.read, self.flush, self.close = file.read, file.flush, file.close
-        self._write = file.write
+        self.read, self._write = file.read, file.write
+        self.flush, self.close = file.flush, file.close
 
     def write(self, message: bytes) -> None:
         if message != FLUSH_MSG:
@@ -95,7 +95,7 @@ class _Stream:
 
 
 class Cursor(dbapi.Cursor):  # type: ignore[misc]
-    """pg8000's, for whom a statement is read once a process and not once an execution."""
+    """pg8000's, who reads a statement once a process and not at each execution."""
 
     _input_oids: Sequence[int]
     input_types: list[Any]
@@ -117,8 +117,7 @@ class Connection(dbapi.Connection):  # type: ignore[misc]
 
     `deadline` is a time of `time.monotonic()`: no statement waits for the server beyond it, and
     after it only COMMIT and ROLLBACK are sent, with GRACE_SECONDS to be answered in. `context` is
-    actor and request id of the transactions to come, sent with their BEGIN. `recorded_changes` is
-    set once the change log recorded something.
+    actor and request id, sent with BEGIN. `recorded_changes` is set once the change log did record.
     """
 
     deadline = float("inf")
