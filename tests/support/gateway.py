@@ -120,16 +120,18 @@ def http_event(
     found |= {name.lower(): value for name, value in (headers or {}).items()}
     content = body.encode() if isinstance(body, str) else body
     if content is not None:
-        found.setdefault("content-type", "application/json")
-        found["content-length"] = str(len(content))
+        found = {"content-type": "application/json", "content-length": str(len(content))} | found
     request_context: dict[str, Any] = {
         "accountId": "123456789012",
         "apiId": "a1b2c3",
         "domainName": HOST,
         "domainPrefix": "api",
         "http": {
-            **{"method": method, "path": unquote(path), "protocol": "HTTP/1.1"},
-            **{"sourceIp": "192.0.2.7", "userAgent": found["user-agent"]},
+            "method": method,
+            "path": unquote(path),
+            "protocol": "HTTP/1.1",
+            "sourceIp": "192.0.2.7",
+            "userAgent": found["user-agent"],
         },
         "requestId": uuid.uuid4().hex[:16],
         "routeKey": route or f"{method} {path}",
