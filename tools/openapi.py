@@ -277,8 +277,6 @@ def _renamed(text: str) -> str:
     for old, new in _NAMES.items():
         text = re.sub(rf"(?<=[\"/]){old}(?=\")", new, text)
     text = re.sub(r"(?<=[\"/])Envelope_list_(\w+?)__(?=\")", r"\1ListAnswer", text)
-    # Where a rule is from is nothing to clients.
-    text = re.sub(r" \(seed: [^)]*\)", "", text)
     text = text.replace("Envelope_dict_str__Any__", "AnyAnswer")
     text = re.sub(r"(?<=[\"/])Envelope_(\w+?)_(?=\")", r"\1Answer", text)
     return re.sub(r"(?<=[\"/])Page_(\w+?)_(?=\")", r"\1Page", text)

@@ -1,7 +1,7 @@
 """Budgets of one-time codes, which outlive a challenge: what a new code must not reset.
 
 They are for guessing (checks that fail), for pestering (texts to one number), and for pumping:
-texts to ranges of numbers whose operator pays the attacker (seed: WF-INTEG-03).
+texts to ranges of numbers whose operator pays the attacker.
 
 Ranges and countries have two pools each: one for numbers that are nobody's yet, which anybody may
 name as he likes, and a wider one for those of users. So neither can registrations keep users from

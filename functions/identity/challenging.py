@@ -1,4 +1,4 @@
-"""Opening challenges: who wants to prove a number gets a code texted to it (seed: WF-INTEG-03)."""
+"""Opening challenges: who wants to prove a number gets a code texted to it."""
 
 import uuid
 from dataclasses import dataclass

@@ -1,7 +1,7 @@
 """Phone numbers: many ways to write one, a single one to know it by (E.164).
 
 A number is what budgets, accounts and challenges hang on, so every alias of it must come to the
-same text (seed: WF-INTEG-03). By Google's libphonenumber, in its lite Python variant.
+same text. By Google's libphonenumber, in its lite Python variant.
 """
 
 import re

@@ -1,4 +1,4 @@
-"""Signing in with a password (seed: authentication flow of IMSOP; WF-AUTH-01)."""
+"""Signing in with a password."""
 
 from sqlalchemy import Connection
 

@@ -1,4 +1,4 @@
-"""Checking codes, and what a right one is good for (seed: WF-INTEG-03, "OTP Verification Flow").
+"""Checking codes, and what a right one is good for.
 
 A wrong code is counted and committed before it is refused, so that no failure of the request gives
 a try back.

@@ -1,7 +1,4 @@
-"""Plain JSON: what is read and what is written.
-
-(API contract, "Realtime"; "Message Format" of the seed's WebSocket section.)
-"""
+"""Plain JSON: what is read and what is written (docs/realtime.md)."""
 
 import json
 from collections.abc import Mapping

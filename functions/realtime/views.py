@@ -1,7 +1,4 @@
-"""Events as they are told: as a SignalR invocation's argument, and as plain JSON.
-
-(API contract, "Realtime"; the plain form is "Message Format" of the seed's WebSocket section.)
-"""
+"""Events as they are told, as SignalR's argument and as plain JSON (docs/realtime.md)."""
 
 from collections.abc import Iterable
 from datetime import UTC, datetime

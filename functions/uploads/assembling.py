@@ -1,4 +1,4 @@
-"""From the chunks of an upload to the one file that they are (seed: WF-INTEG-02).
+"""From the chunks of an upload to the one file that they are.
 
 A run may end at any moment and be repeated: it works under a lease, what it makes says whose it
 is, nothing is made before all of it was looked at, and only one can make it. What a run finds made

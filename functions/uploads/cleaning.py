@@ -1,4 +1,4 @@
-"""Removing what uploads leave behind, and finding those that were forgotten (seed: WF-INTEG-02).
+"""Removing what uploads leave behind, and finding those that were forgotten.
 
 A lifecycle rule of the buckets is the second net, some days later.
 """

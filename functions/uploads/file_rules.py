@@ -1,4 +1,4 @@
-"""Which files may be uploaded, judged by what the client says of them (seed: WF-INTEG-01, 02)."""
+"""Which files may be uploaded, judged by what the client says of them."""
 
 import unicodedata
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The variants that are published of an uploaded photo (seed WF-INTEG-01; 002 for `ai`).
+"""The variants that are published of an uploaded photo: `web` for people, `ai` for models.
 
 Plain functions over bytes: no AWS, no database. Import this module only where a photo is
 processed, because it brings Pillow. The limits stand in `photo_file`, the bounds of what is made

@@ -1,6 +1,6 @@
 """What a photo file may be, why it is rejected, and what all formats have in common.
 
-Every limit of WF-INTEG-01 that goes beyond the size in bytes stands here.
+Every limit that goes beyond the size in bytes stands here.
 """
 
 import io

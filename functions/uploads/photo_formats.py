@@ -1,4 +1,4 @@
-"""What a photo file says about itself, read before any decoder sees it (seed WF-INTEG-01).
+"""What a photo file says about itself, read before any decoder sees it.
 
 Everything here looks at a few header bytes: the true type, the dimensions, the orientation, the
 colour profile, whether it moves. What comes out is only what a decoder needs for the pixels, so

@@ -1,4 +1,4 @@
-"""Letting a phone send a photo straight to storage (seed: WF-INTEG-01)."""
+"""Letting a phone send a photo straight to storage."""
 
 from datetime import UTC, datetime, timedelta
 from uuid import UUID

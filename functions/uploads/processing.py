@@ -1,4 +1,4 @@
-"""From an uploaded original to finished variants (seed: WF-INTEG-01).
+"""From an uploaded original to finished variants.
 
 Every step may run twice or late: a run works under a lease, the keys it writes follow from the
 media's id and the bytes from the original's, and each change of state hangs on the one before. How

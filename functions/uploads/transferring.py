@@ -1,4 +1,4 @@
-"""A file on its way in chunks, from the phone's first request to its last (seed: WF-INTEG-02).
+"""A file on its way in chunks, from the phone's first request to its last.
 
 Its states are drawn in docs/architecture.md. Storage is asked what has arrived, and never while a
 transaction is open. All of the functions take `owner_id`, whose upload it must be (None:

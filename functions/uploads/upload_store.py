@@ -30,7 +30,7 @@ from uploads.file_rules import DeclaredFile, Folder
 from uploads.store import NEW_MEDIA, new_media_values
 
 LIFETIME = timedelta(hours=24)
-# So many in a row, and the upload has failed (seed: WF-INTEG-02).
+# So many in a row, and the upload has failed.
 MAX_CONSECUTIVE_FAILURES = 10
 TOO_MANY_FAILURES = "TOO_MANY_FAILURES"
 

@@ -17,7 +17,7 @@ class Form:
 
 @dataclass(frozen=True)
 class Forms:
-    """Those of both variants, and what they are unless told (seed WF-INTEG-01; 002 for `ai`)."""
+    """Those of both variants, and what they are unless told."""
 
     web: Form = Form((500, 500), 85)
     # "At most 0.1 MB", read the strict way.

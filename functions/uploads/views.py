@@ -114,7 +114,7 @@ class Backoff(ApiModel):
 
 
 class Policy(ApiModel):
-    """How a phone is to go about it (seed: WF-INTEG-02)."""
+    """How a phone is to go about it."""
 
     part_timeout_seconds: int = 60
     max_retries: int = 3

@@ -1,4 +1,4 @@
-"""The errors a caller may see. Each class is one row of the API contract's status table."""
+"""The errors a caller may see. Each class is one row of the table of statuses in docs/api.md."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field

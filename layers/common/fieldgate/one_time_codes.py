@@ -1,7 +1,7 @@
 """The code of a challenge: derived, never stored (in the manner of RFC 4226, section 5.3).
 
 A resend repeats the code, a worker that sends it needs nothing but the challenge's id, and a leaked
-table holds no code. (Seed: WF-INTEG-03, "OTP Verification Flow".)
+table holds no code.
 """
 
 import hmac

@@ -4,7 +4,7 @@ A setting `NAME` comes from the variable `NAME`. A secret need not stand in the 
 `NAME` is absent, `NAME_SECRET_ARN` names a Secrets Manager secret that holds it, or
 `NAME_PARAMETER` an SSM parameter; both are read by Powertools and kept for five minutes, and for
 longer while they can't be read anew.
-(Seed: "Secret Injection" of WF-INTEG, whose variable names are accepted as aliases.)
+The names that deployments of older systems use are accepted as aliases.
 """
 
 import os

@@ -218,7 +218,9 @@ def test_settings_that_are_wrong_are_down_and_nothing_else_is(
     assert "down" not in found.values()
 
 
-def test_the_seeds_spelling_of_a_provider_is_that_provider(deployed: pytest.MonkeyPatch) -> None:
+def test_a_vendors_own_spelling_is_that_provider(
+    deployed: pytest.MonkeyPatch,
+) -> None:
     deployed.setenv("SMS_PROVIDER", "AfricasTalking")
     breaker = CircuitBreaker("sms:africas_talking")
     for _ in range(FAILURES):
@@ -226,7 +228,7 @@ def test_the_seeds_spelling_of_a_provider_is_that_provider(deployed: pytest.Monk
     assert states(ask())["sms"] == "down"
 
 
-def test_the_seeds_spelling_of_a_provider_that_is_not_set_up_is_off(
+def test_a_vendors_own_spelling_that_is_not_set_up_is_off(
     deployed: pytest.MonkeyPatch,
 ) -> None:
     deployed.setenv("SMS_PROVIDER", "AfricasTalking")

@@ -37,7 +37,7 @@ def test_on_aws_a_bucket_is_all_it_takes(monkeypatch: pytest.MonkeyPatch) -> Non
     assert not settings.public_read
 
 
-def test_the_seeds_names_alone_mean_spaces_in_nyc3(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_names_of_spaces_alone_mean_spaces_in_nyc3(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = _load(monkeypatch, DO_SPACES_NAME="almafrica", AWS_REGION="eu-west-1", **SPACES_KEYS)
 
     endpoint = "https://nyc3.digitaloceanspaces.com"

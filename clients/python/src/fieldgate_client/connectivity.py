@@ -1,6 +1,6 @@
 """Whether the network is there: offline, behind a captive portal, or online; told as it changes.
 
-WF-INTEG-08, "Mobile Connectivity Detection". A check asks, and stops at the first clear answer:
+A check asks, and stops at the first clear answer:
 
 1. Is an interface up? None: offline.
 2. Does a name resolve? None: offline. That one does proves nothing: the answer may come from a
@@ -27,13 +27,13 @@ from fieldgate_client.resolver import Resolver, SystemResolver, any_resolves
 
 log = logging.getLogger(__name__)
 
-FALLBACK_HOSTS = ("google.com", "cloudflare.com")  # WF-INTEG-08, "DNS Probe Hosts"
-FALLBACK_PROBES = (  # WF-INTEG-08, "Captive Portal Probe URLs"
+FALLBACK_HOSTS = ("google.com", "cloudflare.com")  # whose names resolve wherever any do
+FALLBACK_PROBES = (  # what Android asks
     "http://connectivitycheck.gstatic.com/generate_204",
     "http://clients3.google.com/generate_204",
 )
 OWN_PROBE = "/generate_204"  # the API's contract, "Health and connectivity"
-RECHECK_SECONDS = 60.0  # WF-INTEG-08, "Offline recheck timer"
+RECHECK_SECONDS = 60.0  # the battery's share; what the system tells is looked at at once
 
 
 @dataclass(frozen=True)

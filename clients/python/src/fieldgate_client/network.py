@@ -1,8 +1,7 @@
 """What kind of network this machine is on, and what is wise to send over it.
 
 A phone asks its system (Dart: connectivity_plus; Android: ConnectivityManager); a computer has only
-its network interfaces. The order and the advice are the app's: WF-INTEG-08, "Network Type
-Detection".
+its network interfaces. The order and the advice are the app's.
 """
 
 import ipaddress

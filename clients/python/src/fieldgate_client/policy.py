@@ -7,16 +7,16 @@ from tenacity import RetryCallState, wait_random_exponential
 
 from fieldgate_client.answers import Fields
 
-# Seed WF-INTEG-02, and the default of POST /uploads: what one cut costs at most on each connection.
+# The default of POST /uploads: what one cut costs at most on each connection.
 CHUNK_BYTES = 512 * 1024
 # Contract, POST /uploads: what the server may make of that wish.
 MIN_CHUNK_BYTES = 100 * 1024
 MAX_CHUNK_BYTES = 5 * 1024 * 1024
-# Seed WF-INTEG-02: a chunk that takes longer is sent again. 512 KiB in 60 s is 70 kbit/s, EDGE.
+# A chunk that takes longer is sent again. 512 KiB in 60 s is 70 kbit/s, EDGE.
 PART_TIMEOUT_SECONDS = 60.0
-# Seed WF-INTEG-02: the first try, and three more.
+# The first try, and three more: a network that is worse than that is better waited for.
 MAX_RETRIES = 3
-# Seed WF-INTEG-02: so many chunks failed in a row, each with all its retries, is a failed upload.
+# So many chunks failed in a row, each with all its retries, is a failed upload, as for the server.
 MAX_CONSECUTIVE_FAILURES = 10
 # Contract, POST /uploads/{id}/urls: 1 to 32 chunks in a request.
 URLS_PER_REQUEST = 32

@@ -1,4 +1,4 @@
-"""What changes, told as it happens, and after a lost connection what was missed. WF-INTEG-04.
+"""What changes, told as it happens, and after a lost connection what was missed.
 
 async with Realtime(api, database, channels=["shipments:123"], on_update=sync) as realtime:
     await realtime.ended()
@@ -39,7 +39,7 @@ __all__ = ["RECONNECT", "PermissionsUpdate", "Realtime", "RealtimeState", "Statu
 
 log = logging.getLogger(__name__)
 
-RECONNECT = Backoff()  # WF-INTEG-04: after 1, 2, 4, 8, 16, then 30 s, or a random part of that
+RECONNECT = Backoff()  # after 1, 2, 4, 8, 16, then 30 s, or a random part of that
 # A connection that was good for so long was a good one: the delays begin anew.
 STEADY_SECONDS = 30.0
 TOKEN_EXPIRED = "token_expired"  # noqa: S105 why the server closes, docs/realtime.md

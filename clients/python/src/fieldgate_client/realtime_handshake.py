@@ -11,8 +11,8 @@ from fieldgate_client.errors import ClientError, NetworkError
 from fieldgate_client.realtime_timing import Timing
 from fieldgate_client.reasons import in_words
 
-# WF-INTEG-04, "time-out": so long without an answer to the handshake, or then without any frame,
-# and nobody is there any more.
+# So long without an answer to the handshake, or then without any frame (two pings), and nobody is
+# there any more.
 SILENCE_SECONDS = 30.0
 # How long a server may take to say good-bye; nothing is lost without.
 CLOSE_SECONDS = 1.0

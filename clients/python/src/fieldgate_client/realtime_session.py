@@ -33,7 +33,7 @@ from fieldgate_client.realtime_timing import Timing, end
 
 log = logging.getLogger(__name__)
 
-PING_SECONDS = 15.0  # WF-INTEG-04, "keep-alive"
+PING_SECONDS = 15.0  # what SignalR calls keep-alive
 # The gateway's functions have ended by then: an answer that takes longer doesn't come.
 ANSWER_SECONDS = 30.0
 UNANSWERED = f"a question was not answered in {ANSWER_SECONDS:.0f} seconds"

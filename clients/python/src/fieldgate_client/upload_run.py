@@ -1,4 +1,4 @@
-"""One run of an upload: from wherever it is to where it has arrived (seed: WF-INTEG-02).
+"""One run of an upload: from wherever it is to where it has arrived.
 
 What the server says decides each next step, so that a run may end anywhere, by whatever, and the
 next one goes on.

@@ -1,4 +1,4 @@
-"""Uploads that survive the field: added once, run until they have arrived (seed: WF-INTEG-02).
+"""Uploads that survive the field: added once, run until they have arrived.
 
     uploads = UploadManager(api, database)
     local_id = await uploads.add(Path("contract.pdf"), "client-documents")

@@ -2,7 +2,6 @@
 
 The bounds of pictures keep the function that makes them within its memory and time, whatever is
 set: benchmarks/photo_memory.py measures it at their far ends.
-(Seed: "Configuration Management", for the keys of pictures.)
 """
 
 import math

@@ -1,6 +1,6 @@
 """Where the database is and who we are to it, from the settings of this environment.
 
-(Seed: "Secret Injection" of WF-INTEG-05; the order is the architecture page's.)
+Which setting goes before which is in docs/configuration.md.
 """
 
 import json

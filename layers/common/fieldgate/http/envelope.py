@@ -1,4 +1,4 @@
-"""The envelope every answer of the API wears (API contract, "Conventions")."""
+"""The envelope every answer of the API wears (docs/api.md)."""
 
 from datetime import UTC, datetime
 from typing import Annotated

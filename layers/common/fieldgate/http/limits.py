@@ -17,7 +17,7 @@ type LimitClass = Literal["auth", "read", "write", "bulk", "search"]
 # "by_method" is read for GET and HEAD, and write for others; None is no limit.
 type Limit = LimitClass | Literal["by_method"] | None
 
-# Requests a minute, and how many at once (API contract, "Conventions").
+# Requests a minute, and how many at once (docs/api.md).
 RATES: Mapping[str, tuple[int, int]] = {
     "auth": (5, 10),
     "read": (60, 100),

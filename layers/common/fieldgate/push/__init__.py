@@ -1,7 +1,6 @@
 """Push notifications behind a small Protocol: Firebase Cloud Messaging, or nobody.
 
 What the provider says of a message is one of `Outcome`; none of it holds the token or the text.
-(Seed: WF-INTEG-07.)
 """
 
 from collections.abc import Mapping, Sequence

@@ -1,7 +1,6 @@
 """What a notification may be about. The kind is also the channel on Android, which apps make.
 
 An app that has no such channel shows nothing, so there is a list, and it is short.
-(Seed: WF-INTEG-07, "custom channel stock_loss_approval".)
 """
 
 from typing import Literal, get_args

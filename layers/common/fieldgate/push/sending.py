@@ -1,7 +1,4 @@
-"""Who pushes are handed to: Firebase Cloud Messaging, or nobody.
-
-(Seed: WF-INTEG-07, whose names of settings are accepted.)
-"""
+"""Who pushes are handed to: Firebase Cloud Messaging, or nobody."""
 
 import json
 from pathlib import Path

@@ -2,7 +2,7 @@
 
 A vendor's errors become one of ours here: the number's or the text's fault (`SmsRefused`), ours
 (`SmsMisconfigured`), or worth another try (`SmsUnavailable`). None of them holds the text or the
-number. (Seed: WF-INTEG-03.)
+number.
 """
 
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Where the buckets are, as deployments write it (seed WF-INTEG-01 for the `DO_SPACES_` names)."""
+"""Where the buckets are, as deployments write it: as STORAGE_* or, on DigitalOcean, DO_SPACES_*."""
 
 from dataclasses import dataclass
 from typing import Any, Self
@@ -59,7 +59,7 @@ class StorageSettings(Settings):
     @model_validator(mode="before")
     @classmethod
     def _default_to_spaces(cls, values: dict[str, Any]) -> dict[str, Any]:
-        """Complete a deployment that names its bucket DO_SPACES_NAME with the seed's defaults."""
+        """Complete a deployment that names its bucket DO_SPACES_NAME with Spaces' defaults."""
         if "DO_SPACES_NAME" not in values or "STORAGE_BUCKET" in values:
             return values
         region = values.get("DO_SPACES_REGION", SPACES_DEFAULT_REGION)
