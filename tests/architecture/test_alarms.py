@@ -111,6 +111,27 @@ def test_the_runbook_has_every_alarm_and_no_other() -> None:
         assert all(cells), row
 
 
+def test_every_queue_has_alarms_on_its_age_and_its_depth() -> None:
+    watched = {
+        (str(metric.dimensions["QueueName"]), metric.name)
+        for alarm in ALARMS.values()
+        for metric in watched_by(alarm)
+        if metric.namespace == "AWS/SQS"
+    }
+    queues = {name for name, _ in sam.resources(TEMPLATE, "AWS::SQS::Queue")}
+    worked_off = {name for name in queues if name.endswith("Queue")}
+    assert worked_off
+    for name in worked_off:
+        of_it = str({"Fn::GetAtt": [name, "QueueName"]}), str({"Fn::GetAtt": f"{name}.QueueName"})
+        found = {metric for queue, metric in watched if queue in of_it}
+        assert found == AWS_METRICS["AWS/SQS"], name
+
+
+def test_the_runbook_names_parameters_that_there_are() -> None:
+    page = (ROOT / "docs/operations.md").read_text()
+    assert set(re.findall(r"`(Reserve\w+)`", page)) <= TEMPLATE["Parameters"].keys()
+
+
 def test_no_function_calls_itself_another_service() -> None:
     for name, function in FUNCTIONS.items():
         own = function.get("Environment", {}).get("Variables", {})
