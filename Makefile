@@ -23,7 +23,7 @@ LOCALLY := env -u AWS_PROFILE -u AWS_DEFAULT_PROFILE AWS_CONFIG_FILE=/dev/null \
 	AWS_SHARED_CREDENTIALS_FILE=/dev/null AWS_DEFAULT_REGION=af-south-1 \
 	AWS_EC2_METADATA_DISABLED=true NO_PROXY=127.0.0.1,localhost no_proxy=127.0.0.1,localhost
 
-.PHONY: help demo up test races fuzz stress lint types workflows audit check format lock build bench deploy named rollback smoke load openapi restored keys clean
+.PHONY: help demo up test races fuzz stress lint types workflows templates audit check format lock build bench deploy named rollback smoke load openapi restored keys clean
 
 help: ## Say what there is
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -82,7 +82,9 @@ workflows: .build/actionlint/synced .venvs/audit/synced ## Check the pipeline in
 audit: .venv/synced .venvs/audit/synced ## Look up known vulnerabilities of all dependencies; needs the internet
 	@exec $(PYTHON) -m tools.audit
 
-check: lint types workflows .venv/synced .venvs/sam/synced .venvs/checkov/synced ## Lint, types, template; writes nothing
+check: lint types workflows templates ## Lint, types, workflows, templates; writes nothing
+
+templates: .venv/synced .venvs/sam/synced .venvs/checkov/synced ## Check what is deployed, what each function imports, and the lock
 	$(LOCALLY) .venvs/sam/bin/sam validate --lint
 	$(LOCALLY) $(PYTHON) -m tools.expanded_template
 	.venv/bin/cfn-lint .build/template.json
