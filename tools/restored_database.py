@@ -20,7 +20,7 @@ from sqlalchemy.exc import DBAPIError, NoResultFound
 
 from fieldgate.db.engine import Database, DatabaseSettings
 from fieldgate.db.migrate import HISTORY_TABLE, find_revision, newest_revision
-from fieldgate.db.tables import METADATA
+from fieldgate.db.tables.all import METADATA
 from fieldgate.db.tables.change_log import change_log, outbox
 from fieldgate.db.tables.identity import roles
 from fieldgate.db.tables.realtime import realtime_connections, realtime_stream

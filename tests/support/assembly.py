@@ -19,7 +19,7 @@ from moto.core.models import DEFAULT_ACCOUNT_ID
 from sqlalchemy import delete, func, select, update
 
 from fieldgate.db.engine import Database
-from fieldgate.db.tables import media, uploads
+from fieldgate.db.tables.all import media, uploads
 from fieldgate.storage.s3 import S3Storage
 from tests.support.media import row_of
 from tests.support.s3 import MEDIA, ORIGINALS, STAGING, LocalS3

@@ -20,7 +20,7 @@ from uuid import UUID
 from sqlalchemy import Connection, func, select, text, update
 
 from fieldgate.db.engine import Database
-from fieldgate.db.tables import realtime_connections
+from fieldgate.db.tables.all import realtime_connections
 from fieldgate.sigv4 import Credentials
 from realtime import stream_store
 from realtime.closing import close

@@ -12,7 +12,7 @@ import httpx
 from sqlalchemy import insert, select
 
 from fieldgate.db.engine import Database
-from fieldgate.db.tables import media, users
+from fieldgate.db.tables.all import media, users
 from fieldgate.http.idempotency import IdempotentRequest
 from fieldgate.storage.s3 import S3Storage
 from tests import photos

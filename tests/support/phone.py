@@ -24,7 +24,7 @@ import httpx
 from sqlalchemy import select, update
 
 from fieldgate.db.engine import Database as ServerDatabase
-from fieldgate.db.tables import media, uploads
+from fieldgate.db.tables.all import media, uploads
 from fieldgate_client.api import Api
 from fieldgate_client.database import Database
 from fieldgate_client.progress import Progress

@@ -8,8 +8,8 @@ from uuid import UUID
 from sqlalchemy import func, select, update
 
 from fieldgate.db.engine import Database
-from fieldgate.db.tables import change_log
-from fieldgate.db.tables import media as media_table
+from fieldgate.db.tables.all import change_log
+from fieldgate.db.tables.all import media as media_table
 from fieldgate.storage.s3 import S3Storage
 from tests.support.media import Darkroom
 from tests.support.s3 import STAGING

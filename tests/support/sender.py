@@ -16,7 +16,7 @@ import httpx
 from sqlalchemy import func, select, update
 
 from fieldgate.db.engine import Database
-from fieldgate.db.tables import uploads
+from fieldgate.db.tables.all import uploads
 from tests.support.gateway import Answer, Handler, call
 from tests.support.media import put
 from tests.support.s3 import STAGING, LocalS3

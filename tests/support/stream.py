@@ -18,7 +18,7 @@ from uuid import UUID
 from sqlalchemy import Connection, Table, func, insert, select, text, update
 
 from fieldgate.db.engine import Database
-from fieldgate.db.tables import (
+from fieldgate.db.tables.all import (
     change_log,
     media,
     outbox,

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from fieldgate.db.tables import media
+from fieldgate.db.tables.all import media
 from fieldgate_client.api import Api
 from fieldgate_client.database import Database
 from fieldgate_client.offline_queue import Drained, OfflineQueue

@@ -10,7 +10,7 @@ import httpx
 import pytest
 from sqlalchemy import delete, func
 
-from fieldgate.db.tables import uploads
+from fieldgate.db.tables.all import uploads
 from fieldgate_client.api import Api
 from fieldgate_client.database import Database
 from fieldgate_client.errors import NetworkError, NotUnderstood, UploadFailed

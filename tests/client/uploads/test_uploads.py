@@ -17,7 +17,7 @@ from moto.backends import get_backend
 from moto.core.models import DEFAULT_ACCOUNT_ID
 from sqlalchemy import delete, func
 
-from fieldgate.db.tables import uploads
+from fieldgate.db.tables.all import uploads
 from fieldgate_client.errors import (
     FileChanged,
     UploadFailed,

@@ -8,7 +8,7 @@ from sqlalchemy.exc import DBAPIError
 
 from fieldgate.db.driver import sqlstate
 from fieldgate.db.engine import Database
-from fieldgate.db.tables import change_log, media, outbox, roles, user_roles, users
+from fieldgate.db.tables.all import change_log, media, outbox, roles, user_roles, users
 from tests.conftest import run_sql
 
 PHONE = "+254712345678"

@@ -17,7 +17,7 @@ from fieldgate.db.driver import sqlstate
 from fieldgate.db.engine import (
     Database,
 )
-from fieldgate.db.tables import roles
+from fieldgate.db.tables.all import roles
 from fieldgate.errors import Unavailable
 from tests.support.backends import BACKEND, backend, context, kill_backend, quick
 from tests.support.database import count_statements

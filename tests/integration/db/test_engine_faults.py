@@ -24,7 +24,7 @@ from fieldgate.db.engine import (
     Database,
     DatabaseSettings,
 )
-from fieldgate.db.tables import roles
+from fieldgate.db.tables.all import roles
 from fieldgate.db.url import DatabaseAddress, parse_url
 from fieldgate.errors import Unavailable
 from local.postgres import start_postgres

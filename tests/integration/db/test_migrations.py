@@ -16,7 +16,7 @@ from fieldgate.db.connecting import DatabaseUnreachable
 from fieldgate.db.driver import sqlstate
 from fieldgate.db.engine import Database
 from fieldgate.db.migrate import MigrationResult, migrate
-from fieldgate.db.tables import METADATA
+from fieldgate.db.tables.all import METADATA
 from fieldgate.db.url import DatabaseAddress, parse_url
 from fieldgate.errors import Unavailable
 from tests.conftest import run_sql

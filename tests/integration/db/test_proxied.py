@@ -12,7 +12,7 @@ from sqlalchemy.exc import DBAPIError
 from fieldgate.db.driver import IDLE_SECONDS, sqlstate
 from fieldgate.db.engine import IDLE_MARGIN_SECONDS, Database, DatabaseSettings, session_settings
 from fieldgate.db.migrate import _LOCK, migrate
-from fieldgate.db.tables import roles
+from fieldgate.db.tables.all import roles
 from fieldgate.db.tables.change_log import change_log
 from fieldgate.db.url import parse_url
 from fieldgate.errors import Unavailable

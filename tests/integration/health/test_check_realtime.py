@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import Connection, func, text, update
 
 from fieldgate.db.engine import Database
-from fieldgate.db.tables import outbox
+from fieldgate.db.tables.all import outbox
 from health import check_realtime
 from tests.support.database import count_statements
 from tests.support.gateway import Answer, call

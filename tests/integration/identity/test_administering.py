@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import select, text
 
 from fieldgate.db.engine import Database
-from fieldgate.db.tables import change_log, outbox, sessions
+from fieldgate.db.tables.all import change_log, outbox, sessions
 from identity import administering, refresh_tokens, set_user_roles, set_user_status
 from tests.support.database import count_statements
 from tests.support.gateway import Answer, call, signed_in

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import Connection, delete, func, select, text, update
 
 from fieldgate.db.engine import Database
-from fieldgate.db.tables import otp_challenges, sessions, sms_messages, users
+from fieldgate.db.tables.all import otp_challenges, sessions, sms_messages, users
 from fieldgate.db.url import parse_url
 from fieldgate.errors import Unauthorized
 from identity import get_profile, login, session_store, set_two_factor, two_factor

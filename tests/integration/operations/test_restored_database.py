@@ -15,7 +15,7 @@ from moto import mock_aws
 from sqlalchemy import func, insert, select, update
 
 from fieldgate.db.engine import Database
-from fieldgate.db.tables import (
+from fieldgate.db.tables.all import (
     change_log,
     media,
     realtime_connections,

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import select
 
 from fieldgate.db.engine import Database
-from fieldgate.db.tables import realtime_broadcasts
+from fieldgate.db.tables.all import realtime_broadcasts
 from realtime import broadcast
 from realtime.relaying import relay
 from tests.support.gateway import Answer, call, signed_in

@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy import delete, func, insert, update
 
-from fieldgate.db.tables import (
+from fieldgate.db.tables.all import (
     realtime_events,
     realtime_stream,
     role_permissions,

@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy import delete, func, update
 
-from fieldgate.db.tables import sessions, users
+from fieldgate.db.tables.all import sessions, users
 from realtime import closing
 from realtime.fan_out_queue import LAST_TRY, Work
 from realtime.fan_out_store import OPENING

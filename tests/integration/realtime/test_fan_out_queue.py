@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import func, update
 
 from fieldgate.db.engine import Database
-from fieldgate.db.tables import sessions
+from fieldgate.db.tables.all import sessions
 from realtime import fan_out, fan_out_queue
 from realtime.fan_out_queue import LAST_TRY
 from tests.support.connections_api import ACCESS_KEY, REGION, SECRET_KEY, TOKEN, run_connections_api

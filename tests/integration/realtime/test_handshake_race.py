@@ -7,7 +7,7 @@ from contextlib import closing
 from sqlalchemy import func, insert
 
 from fieldgate.db.engine import Database
-from fieldgate.db.tables import realtime_connections
+from fieldgate.db.tables.all import realtime_connections
 from fieldgate.db.url import parse_url
 from realtime.fan_out_queue import Task
 from realtime.relaying import relay

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import Connection, func, insert, text, update
 
 from fieldgate.db.engine import Database, DatabaseSettings
-from fieldgate.db.tables import media, roles, sessions, user_roles, users
+from fieldgate.db.tables.all import media, roles, sessions, user_roles, users
 from fieldgate.db.url import parse_url
 from fieldgate.errors import Unavailable
 from realtime import relaying, stream_store

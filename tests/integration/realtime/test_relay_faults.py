@@ -16,7 +16,7 @@ import pytest
 from sqlalchemy import Connection, insert, update
 
 from fieldgate.db.engine import Database
-from fieldgate.db.tables import media, realtime_stream
+from fieldgate.db.tables.all import media, realtime_stream
 from fieldgate.db.url import parse_url
 from fieldgate.errors import Unavailable
 from realtime import relaying, sweep_store

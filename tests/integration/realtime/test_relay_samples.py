@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import func, insert
 
 from fieldgate.db.engine import Database
-from fieldgate.db.tables import realtime_stream, sessions, users
+from fieldgate.db.tables.all import realtime_stream, sessions, users
 from fieldgate.queues import RESERVE_SECONDS
 from realtime import broadcast, list_events, relay_changes, sweep_connections
 from tests.support.database import count_statements

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import Connection, insert, select, text, update
 
 from fieldgate.db.engine import Database
-from fieldgate.db.tables import (
+from fieldgate.db.tables.all import (
     idempotency_keys,
     media,
     outbox,

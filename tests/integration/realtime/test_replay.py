@@ -5,7 +5,7 @@ import uuid
 import pytest
 
 from fieldgate.db.engine import Database
-from fieldgate.db.tables import realtime_stream
+from fieldgate.db.tables.all import realtime_stream
 from realtime.audiences import Viewer
 from realtime.events import MAX_OFFSET, PAGE, Replay
 from realtime.stream_store import events_after

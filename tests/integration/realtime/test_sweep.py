@@ -10,7 +10,7 @@ from sqlalchemy import Table, func, select, update
 
 from fieldgate import deadline
 from fieldgate.db.engine import Database
-from fieldgate.db.tables import (
+from fieldgate.db.tables.all import (
     outbox,
     realtime_broadcasts,
     realtime_connections,

@@ -6,7 +6,7 @@ from typing import Any, override
 import pytest
 from sqlalchemy import func, text, update
 
-from fieldgate.db.tables import media
+from fieldgate.db.tables.all import media
 from fieldgate.errors import Unavailable
 from fieldgate.http import idempotency
 from fieldgate.storage.s3 import S3Storage

@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import func, select
 
 from fieldgate.db.engine import Database
-from fieldgate.db.tables import change_log, uploads
+from fieldgate.db.tables.all import change_log, uploads
 from fieldgate.schedules import RESERVE_SECONDS
 from fieldgate.storage.s3 import S3Storage
 from tests import photos

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import select
 
 from fieldgate.db.engine import Database
-from fieldgate.db.tables import uploads
+from fieldgate.db.tables.all import uploads
 from tests.support.database import count_statements
 from tests.support.gateway import Answer, call, signed_in
 from tests.support.media import all_rows, row_of

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from sqlalchemy import select
 
-from fieldgate.db.tables import change_log
+from fieldgate.db.tables.all import change_log
 from tests import photos
 from tests.support.database import count_statements
 from tests.support.media import Darkroom, sha256

@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import Connection, func, update
 
 from fieldgate.db.engine import Database
-from fieldgate.db.tables import media as media_table
+from fieldgate.db.tables.all import media as media_table
 from fieldgate.db.url import parse_url
 from fieldgate.errors import Unavailable
 from fieldgate.storage.s3 import S3Storage

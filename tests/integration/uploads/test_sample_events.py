@@ -11,7 +11,7 @@ from sqlalchemy import func, insert
 
 from fieldgate.authorizer import AuthorizerContext
 from fieldgate.db.engine import Database
-from fieldgate.db.tables import media, uploads, users
+from fieldgate.db.tables.all import media, uploads, users
 from fieldgate.storage.s3 import S3Storage
 from tests.support.gateway import Handler, LambdaContext, signed_in
 from tests.support.media import Darkroom, all_rows

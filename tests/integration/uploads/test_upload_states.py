@@ -25,7 +25,7 @@ from hypothesis.stateful import (
 )
 from sqlalchemy import delete, func, update
 
-from fieldgate.db.tables import media, uploads
+from fieldgate.db.tables.all import media, uploads
 from fieldgate.errors import Unavailable
 from local.valkey import ValkeyServer
 from tests.conftest import empty_valkey

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fieldgate.db.tables import METADATA
+from fieldgate.db.tables.all import METADATA
 from realtime.relaying import merged
 from realtime.visibility import TOLD, Change, events_of
 

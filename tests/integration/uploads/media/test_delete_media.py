@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import select
 
 from fieldgate.db.engine import Database
-from fieldgate.db.tables import change_log
+from fieldgate.db.tables.all import change_log
 from fieldgate.storage.s3 import S3Storage
 from tests.support.database import count_statements
 from tests.support.gateway import call

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import update
 
 from fieldgate.db.engine import Database
-from fieldgate.db.tables import media as table
+from fieldgate.db.tables.all import media as table
 from fieldgate.storage.s3 import S3Storage
 from tests import photos
 from tests.support.database import count_statements

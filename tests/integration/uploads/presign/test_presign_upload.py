@@ -14,7 +14,7 @@ from sqlalchemy.exc import IntegrityError
 
 from fieldgate import configuration
 from fieldgate.db.engine import Database
-from fieldgate.db.tables import media
+from fieldgate.db.tables.all import media
 from fieldgate.db.tables.requests import idempotency_keys
 from fieldgate.storage.s3 import S3Storage
 from local.valkey import ValkeyServer
