@@ -218,7 +218,7 @@ def test_settings_that_are_wrong_are_down_and_nothing_else_is(
     assert "down" not in found.values()
 
 
-def test_a_vendors_own_spelling_is_that_provider(
+def test_a_provider_may_be_spelt_as_one_word(
     deployed: pytest.MonkeyPatch,
 ) -> None:
     deployed.setenv("SMS_PROVIDER", "AfricasTalking")
@@ -228,7 +228,7 @@ def test_a_vendors_own_spelling_is_that_provider(
     assert states(ask())["sms"] == "down"
 
 
-def test_a_vendors_own_spelling_that_is_not_set_up_is_off(
+def test_a_provider_spelt_as_one_word_that_is_not_set_up_is_off(
     deployed: pytest.MonkeyPatch,
 ) -> None:
     deployed.setenv("SMS_PROVIDER", "AfricasTalking")

@@ -28,12 +28,12 @@ from fieldgate_client.resolver import Resolver, SystemResolver, any_resolves
 log = logging.getLogger(__name__)
 
 FALLBACK_HOSTS = ("google.com", "cloudflare.com")  # whose names resolve wherever any do
-FALLBACK_PROBES = (  # what Android asks
+FALLBACK_PROBES = (  # answer 204 and nothing else
     "http://connectivitycheck.gstatic.com/generate_204",
     "http://clients3.google.com/generate_204",
 )
 OWN_PROBE = "/generate_204"  # the API's contract, "Health and connectivity"
-RECHECK_SECONDS = 60.0  # the battery's share; what the system tells is looked at at once
+RECHECK_SECONDS = 60.0  # what the system tells of in between is looked at at once
 
 
 @dataclass(frozen=True)

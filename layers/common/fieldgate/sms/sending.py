@@ -21,7 +21,7 @@ from fieldgate.sms import (
 
 
 def _name(text: str) -> str:
-    """Take the vendor's own spelling, AfricasTalking, as well."""
+    """Take AfricasTalking, one word, as well."""
     name = text.lower()
     return "africas_talking" if name == "africastalking" else name
 

@@ -59,7 +59,7 @@ class StorageSettings(Settings):
     @model_validator(mode="before")
     @classmethod
     def _default_to_spaces(cls, values: dict[str, Any]) -> dict[str, Any]:
-        """Complete a deployment that names its bucket DO_SPACES_NAME with Spaces' defaults."""
+        """Complete a deployment that names its bucket DO_SPACES_NAME: region and address."""
         if "DO_SPACES_NAME" not in values or "STORAGE_BUCKET" in values:
             return values
         region = values.get("DO_SPACES_REGION", SPACES_DEFAULT_REGION)
