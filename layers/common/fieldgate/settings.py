@@ -4,7 +4,7 @@ A setting `NAME` comes from the variable `NAME`. A secret need not stand in the 
 `NAME` is absent, `NAME_SECRET_ARN` names a Secrets Manager secret that holds it, or
 `NAME_PARAMETER` an SSM parameter; both are read by Powertools and kept for five minutes, and for
 longer while they can't be read anew.
-Names in .NET's manner (`Firebase__Enabled`) and those of a cloud (`DO_SPACES_NAME`) are aliases of some.
+Names in .NET's manner (`Firebase__Enabled`) and a cloud's (`DO_SPACES_NAME`) are aliases of some.
 """
 
 import os
