@@ -2,25 +2,10 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Future
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import contextmanager
 from typing import Any
-
-from aiohttp import web
-
-
-@asynccontextmanager
-async def listening(application: web.Application) -> AsyncIterator[str]:
-    """Serve on loopback until the block is left; yields the address."""
-    runner = web.AppRunner(application, access_log=None, shutdown_timeout=0, auto_decompress=False)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        host, port = runner.addresses[0][:2]
-        yield f"http://{host}:{port}"
-    finally:
-        await runner.cleanup()
 
 
 @contextmanager

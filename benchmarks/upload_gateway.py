@@ -10,9 +10,9 @@ from typing import Any, Literal
 
 from aiohttp import web
 
-from benchmarks.server_thread import listening
 from local import template as sam
 from tests.support.gateway import Handler, LambdaContext, authorized, http_event
+from tests.support.listening import listening
 
 DOMAINS = ("identity.", "uploads.")
 # What befalls a request to the API: it doesn't arrive, its answer doesn't, or storage is down.
@@ -32,7 +32,7 @@ async def serving_api(choose_fault: Callable[[], ApiFault | None]) -> AsyncItera
         for route in _routes():
             answer = partial(_answer, choose_fault, threads, route)
             app.router.add_route(route[0], route[1], answer)
-        async with listening(app) as url:
+        async with listening(app, auto_decompress=False) as url:
             yield url
 
 

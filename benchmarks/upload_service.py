@@ -15,7 +15,7 @@ from queue import SimpleQueue
 from typing import TextIO
 
 from benchmarks.function_settings import function_settings
-from benchmarks.server_thread import entered, event_loop, listening
+from benchmarks.server_thread import entered, event_loop
 from benchmarks.traffic import Counting, FaultyRequests
 from benchmarks.upload_assembler import assembling
 from benchmarks.upload_gateway import ApiFault, serving_api
@@ -33,6 +33,7 @@ from local.cloud import ACCOUNT, SECRET, Cloud, start_cloud
 from local.postgres import start_postgres
 from local.s3_gate import create_gate
 from local.valkey import start_valkey
+from tests.support.listening import listening
 from tests.support.ports import free_port
 
 ORIGINALS = "originals"
@@ -131,7 +132,7 @@ async def _serving_storage(service: Service) -> AsyncIterator[None]:
         service.cloud.url, {ACCOUNT: SECRET}.get, faults=service.faults, region=sam.REGION
     )
     gate.middlewares.append(service.counting.middleware())  # type: ignore[arg-type]
-    async with listening(gate) as service.storage_url:
+    async with listening(gate, auto_decompress=False) as service.storage_url:
         yield
 
 

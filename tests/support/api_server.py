@@ -24,6 +24,7 @@ from aiohttp import web
 from fieldgate.http import app
 from local import template as sam
 from tests.support.gateway import Answer, Handler, LambdaContext, authorized, call
+from tests.support.listening import listening
 from tests.support.sqs import LocalSqs
 
 # The gateway's own answer where there is no such route; the template's $default is not tried here.
@@ -144,16 +145,9 @@ async def _serve(api: ApiServer, started: "Future[Callable[[], object]]") -> Non
     stopped = asyncio.Event()
     application = web.Application()
     application.router.add_route("*", "/{path:.*}", api.handle)
-    runner = web.AppRunner(application, access_log=None, shutdown_timeout=0)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        host, port = runner.addresses[0][:2]
-        api.url = f"http://{host}:{port}"
+    async with listening(application) as api.url:
         started.set_result(partial(asyncio.get_running_loop().call_soon_threadsafe, stopped.set))
         await stopped.wait()
-    finally:
-        await runner.cleanup()
 
 
 @cache

@@ -22,6 +22,7 @@ from aiohttp.typedefs import Handler, Middleware
 
 from local.faults import Faults
 from local.fcm import PROJECT_ID, Fcm, token_target
+from tests.support.listening import listening
 
 
 @dataclass
@@ -113,17 +114,10 @@ async def _serve(fcm: RunningFcm, started: "Future[Callable[[], object]]") -> No
     app = fcm.standin.application()
     app.on_response_prepare.append(fcm.note)
     app.middlewares.append(fcm.instead_of_token)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, "127.0.0.1", 0, backlog=1000).start()
-        host, port = runner.addresses[0][:2]
-        fcm.url = f"http://{host}:{port}"
+    async with listening(app, backlog=1000) as fcm.url:
         loop = asyncio.get_running_loop()
         started.set_result(partial(loop.call_soon_threadsafe, stopped.set))
         await stopped.wait()
-    finally:
-        await runner.cleanup()
 
 
 @contextmanager

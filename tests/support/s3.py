@@ -9,9 +9,9 @@ moto is called in process instead of by its own server, which needs Flask and a 
 import asyncio
 import re
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -32,6 +32,7 @@ from fieldgate.sigv4 import Credentials
 from fieldgate.storage.settings import Place
 from local.faults import Faults
 from local.s3_gate import MAX_SPOOL_BYTES, create_gate
+from tests.support.listening import listening
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -132,25 +133,13 @@ async def _serve(s3: LocalS3, started: "Future[Callable[[], object]]") -> None:
     secrets = {s3.credentials.access_key: s3.credentials.secret_key}
     upstream = web.Application(client_max_size=MAX_SPOOL_BYTES)
     upstream.router.add_route("*", "/{path:.*}", partial(_answer_as_moto, s3))
-    async with _listening(upstream) as address:
+    async with listening(upstream) as address:
         gate = create_gate(
             address, secrets.get, faults=s3.faults, clock=s3.now, region=s3.region, slow_seconds=0
         )
-        async with _listening(gate) as s3.endpoint:
+        async with listening(gate) as s3.endpoint:
             started.set_result(partial(loop.call_soon_threadsafe, stopped.set))
             await stopped.wait()
-
-
-@asynccontextmanager
-async def _listening(application: web.Application) -> AsyncIterator[str]:
-    runner = web.AppRunner(application, access_log=None, shutdown_timeout=0)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        host, port = runner.addresses[0][:2]
-        yield f"http://{host}:{port}"
-    finally:
-        await runner.cleanup()
 
 
 async def _answer_as_moto(s3: LocalS3, request: web.Request) -> web.Response:

@@ -19,13 +19,13 @@ from typing import Any
 from urllib.parse import parse_qsl
 from uuid import UUID
 
-from aiohttp import web
 from sqlalchemy import func, insert, select, update
 
 from fieldgate.db.engine import Database
 from fieldgate.db.tables.one_time_codes import otp_challenges, sms_messages
 from local.africas_talking import AfricasTalking
 from local.faults import Faults
+from tests.support.listening import listening
 
 API_KEY = "a-key-for-tests"
 PHONE = "+254711000021"
@@ -74,17 +74,10 @@ def run_africas_talking(report_url: str = "") -> Iterator[Vendor]:
 
 async def _serve(vendor: Vendor, started: "Future[Callable[[], object]]") -> None:
     stopped = asyncio.Event()
-    runner = web.AppRunner(vendor.standin.application(), access_log=None, shutdown_timeout=0)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        host, port = runner.addresses[0][:2]
-        vendor.url = f"http://{host}:{port}"
+    async with listening(vendor.standin.application()) as vendor.url:
         loop = asyncio.get_running_loop()
         started.set_result(partial(loop.call_soon_threadsafe, stopped.set))
         await stopped.wait()
-    finally:
-        await runner.cleanup()
 
 
 @dataclass
