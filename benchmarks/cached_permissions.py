@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.command_line import parser
+from benchmarks.function_settings import PEPPER
 from benchmarks.results import Comparison, Section, Table, publish
 from fieldgate import settings, two_level_cache
 from fieldgate.db.engine import Database, database
@@ -130,7 +131,7 @@ def running() -> Iterator[Database]:
         migrate(lambda: parse_url(postgres.url, "the benchmark"))
         settings.forget()
         os.environ |= {"DATABASE_URL": postgres.url, "CACHE_URL": valkey.url}
-        os.environ["PEPPER"] = "a-pepper-for-benchmarks-and-nothing-else"
+        os.environ["PEPPER"] = PEPPER
         register(database(), BOSS)
         try:
             yield database()

@@ -25,6 +25,7 @@ from rich.console import Console
 from sqlalchemy import Connection, text
 
 from benchmarks.command_line import parser
+from benchmarks.function_settings import PEPPER
 from benchmarks.results import Comparison, Section, publish
 from fieldgate import deadline, settings, tokens
 from fieldgate.circuit_breaker import CircuitBreaker
@@ -151,7 +152,7 @@ def _prepare(database: Database, people: int, devices: int) -> UUID:
 def _database() -> Iterator[Database]:
     signing_key, public_key = tokens.new_signing_key()
     os.environ |= {
-        "PEPPER": "a-pepper-for-benchmarks-and-nothing-else",
+        "PEPPER": PEPPER,
         "JWT_ISSUER": "https://api.fieldgate.test",
         "JWT_AUDIENCE": "fieldgate-app",
         "JWT_SIGNING_KEY": signing_key,

@@ -11,25 +11,13 @@ PDF_HEADER = b"%PDF-1.7\n"
 
 def photo_body(content: bytes) -> dict[str, Any]:
     """Return the body of POST /uploads/presign for a JPEG."""
-    return {
-        "folder": "farmers",
-        "filename": "leaf.jpg",
-        "contentType": "image/jpeg",
-        "size": len(content),
-        "sha256": hashlib.sha256(content).hexdigest(),
-    }
+    return _described(content, "farmers", "leaf.jpg", "image/jpeg")
 
 
 def document_body(content: bytes) -> dict[str, Any]:
     """Return the body of POST /uploads for a PDF that comes in chunks of `CHUNK_BYTES`."""
-    return {
-        "folder": "client-documents",
-        "filename": "contract.pdf",
-        "contentType": "application/pdf",
-        "size": len(content),
-        "chunkSize": CHUNK_BYTES,
-        "sha256": hashlib.sha256(content).hexdigest(),
-    }
+    described = _described(content, "client-documents", "contract.pdf", "application/pdf")
+    return described | {"chunkSize": CHUNK_BYTES}
 
 
 def chunks_of(content: bytes) -> list[bytes]:
@@ -43,3 +31,13 @@ def chunks_body(chunks: Sequence[bytes]) -> dict[str, Any]:
         for number, chunk in enumerate(chunks, start=1)
     ]
     return {"chunks": wanted}
+
+
+def _described(content: bytes, folder: str, filename: str, content_type: str) -> dict[str, Any]:
+    return {
+        "folder": folder,
+        "filename": filename,
+        "contentType": content_type,
+        "size": len(content),
+        "sha256": hashlib.sha256(content).hexdigest(),
+    }

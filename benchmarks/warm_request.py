@@ -26,6 +26,7 @@ from fastapi import FastAPI, HTTPException, Request, Response
 from mangum import Mangum
 
 from benchmarks.command_line import parser
+from benchmarks.function_settings import PEPPER
 from benchmarks.results import Comparison, Section, Table, publish
 from benchmarks.round_trips import Counter, counting
 from fieldgate import settings
@@ -45,6 +46,7 @@ from tests.support.people import Person, register
 from tests.support.ports import free_port
 
 MOST_MICROSECONDS = 200
+WAITING = "who I am: Valkey and PostgreSQL"
 AT_ONCE = "who I am: both answered at once"
 REQUESTS = 200  # whose mean is one value
 LIMITLESS = 1_000_000
@@ -126,7 +128,7 @@ def measure(runs: int) -> Timed:
     requests: list[Call] = [
         ("an empty answer", EMPTY, generate_204.handler),
         ("a request without a token, refused", REFUSED, get_profile.handler),
-        ("who I am: Valkey and PostgreSQL", ME, get_profile.handler),
+        (WAITING, ME, get_profile.handler),
     ]
     timed: Timed = {what: [] for what, _, _ in requests}
     for what, event, ours in requests:
@@ -222,8 +224,9 @@ def section(timed: Timed, trips: list[tuple[str, str, str]]) -> Section:
             own = [our.processor - their.processor for our, their in runs if their]
             met = statistics.median(own) < MOST_MICROSECONDS
             goal = f"under {MOST_MICROSECONDS}"
+            why = LIMITS if what == WAITING else ""
             comparisons.append(
-                Comparison(f"{what}: our own", "us", own, goal=goal, met=met, limits=LIMITS)
+                Comparison(f"{what}: our own", "us", own, goal=goal, met=met, limits=why)
             )
     return Section(
         "warm_request",
@@ -261,7 +264,7 @@ def running() -> Iterator[tuple[str, str]]:
             "STORAGE_BUCKET": "originals",
             "MEDIA_BUCKET": "media",
             "STORAGE_REGION": sam.REGION,
-            "PEPPER": "a-pepper-for-benchmarks-and-nothing-else",
+            "PEPPER": PEPPER,
         }
         settings.forget()
         limits.RATES = dict.fromkeys(limits.RATES, (LIMITLESS, LIMITLESS))

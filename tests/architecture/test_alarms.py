@@ -113,7 +113,7 @@ def test_the_runbook_has_every_alarm_and_no_other() -> None:
 
 def test_every_queue_has_alarms_on_its_age_and_its_depth() -> None:
     watched = {
-        (str(metric.dimensions["QueueName"]), metric.name)
+        (*metric.dimensions["QueueName"]["Fn::GetAtt"], metric.name)
         for alarm in ALARMS.values()
         for metric in watched_by(alarm)
         if metric.namespace == "AWS/SQS"
@@ -122,8 +122,7 @@ def test_every_queue_has_alarms_on_its_age_and_its_depth() -> None:
     worked_off = {name for name in queues if name.endswith("Queue")}
     assert worked_off
     for name in worked_off:
-        of_it = str({"Fn::GetAtt": [name, "QueueName"]}), str({"Fn::GetAtt": f"{name}.QueueName"})
-        found = {metric for queue, metric in watched if queue in of_it}
+        found = {metric for queue, _, metric in watched if queue == name}
         assert found == AWS_METRICS["AWS/SQS"], name
 
 

@@ -5,9 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from fieldgate_client.errors import (
-    NetworkError,
-)
+from fieldgate_client.errors import NetworkError
 from fieldgate_client.offline_queue import (
     MAY_BE_DONE,
     Drained,

@@ -4,12 +4,8 @@ from datetime import timedelta
 
 import pytest
 
-from fieldgate_client.errors import (
-    SignedOut,
-)
-from fieldgate_client.offline_queue import (
-    Drained,
-)
+from fieldgate_client.errors import SignedOut
+from fieldgate_client.offline_queue import Drained
 from fieldgate_client.tokens import Tokens
 from tests.client.fake_api import SERVER, TOKENS, says
 from tests.client.offline_queue.phone import Phone, Tell

@@ -15,9 +15,7 @@ from fieldgate_client.errors import (
     UploadFailed,
     UploadPaused,
 )
-from fieldgate_client.offline_queue import (
-    Drained,
-)
+from fieldgate_client.offline_queue import Drained
 from tests.client.offline_queue.phone import Phone, Tell
 
 

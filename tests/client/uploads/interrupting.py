@@ -7,9 +7,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from fieldgate_client.errors import (
-    NetworkError,
-)
+from fieldgate_client.errors import NetworkError
 from fieldgate_client.uploads import PendingUpload, UploadManager
 from tests.support.phone import Phone, Trouble
 from tests.support.sender import CHUNK, some_bytes

@@ -14,9 +14,7 @@ from fieldgate import settings
 from fieldgate.db import engine as engine_module
 from fieldgate.db import waits
 from fieldgate.db.driver import sqlstate
-from fieldgate.db.engine import (
-    Database,
-)
+from fieldgate.db.engine import Database
 from fieldgate.db.tables.all import roles
 from fieldgate.errors import Unavailable
 from tests.support.backends import BACKEND, backend, context, kill_backend, quick

@@ -3,9 +3,7 @@
 import pytest
 from sqlalchemy import func
 
-from fieldgate.db.tables.push import (
-    devices,
-)
+from fieldgate.db.tables.push import devices
 from fieldgate.push import Outcome
 from tests.conftest import run_sql
 from tests.support.log import Log

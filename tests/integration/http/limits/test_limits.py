@@ -13,9 +13,7 @@ from valkey import Valkey
 from fieldgate.db import engine
 from fieldgate.db.engine import Database
 from fieldgate.db.url import parse_url
-from fieldgate.http import (
-    entry_point,
-)
+from fieldgate.http import entry_point
 from fieldgate.http.limits import ADDRESS_FACTOR, RATES
 from local.valkey import ValkeyServer
 from tests.support.database import count_statements
